@@ -1,0 +1,1 @@
+"""Moving items out of legacy monolithic hashes, in batches, while services run."""

@@ -1,0 +1,1 @@
+"""Typed helpers for applications, generated from specs."""

@@ -1,0 +1,177 @@
+"""Everything vecmigrate raises on purpose.
+
+    VecmigrateError                  exit 1   fault
+    ├── ConfigError                  exit 2   the configuration or a command-line value is wrong
+    ├── SpecError                    exit 3   one or more specs have problems (carries all of them)
+    ├── StaleCodeError               exit 3   generated code differs from what the specs say
+    ├── CodegenError                 exit 1   generated code cannot be written
+    ├── RevisionError                exit 1   the revision graph or an identifier does not resolve
+    │   └── ScriptError              exit 1   a migration script cannot be read or recorded
+    ├── HistoryAlteredError          exit 5   an applied script was changed or is gone
+    ├── ServerError                  exit 1   Redis cannot be reached or cannot do what is asked
+    │   ├── ServerTooOldError        exit 1   a newer Redis or RediSearch is needed
+    │   └── ReadOnlyServerError      exit 1   the server is a read-only replica
+    ├── EmbeddedError                exit 1   the embedded server cannot run here
+    ├── OperationError               exit 1   an operation refuses to go on
+    │   ├── IndexConflictError       exit 1   an index of that name exists with another definition
+    │   ├── IrreversibleError        exit 1   an operation has no way back
+    │   └── TooManyRejectsError      exit 6   more items set aside than allowed
+    ├── LockedError                  exit 4   another runner holds the lease
+    │   └── LeaseLostError           exit 4   the lease lapsed, so this runner must stop
+    └── PartialError                 exit 6   a revision stopped half-way; `upgrade` goes on from there
+
+An error is one line, `what is wrong (what was expected); hint`, and the class says the exit code. The
+command line prints it without a traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+Severity = Literal["error", "warning"]
+
+EXIT_DONE = 0
+EXIT_FAULT = 1
+EXIT_USAGE = 2
+EXIT_FINDINGS = 3
+EXIT_LOCKED = 4
+EXIT_HISTORY = 5
+EXIT_PARTIAL = 6
+
+
+class VecmigrateError(Exception):
+    """The base of every error that vecmigrate raises on purpose.
+
+    Args:
+        message: What is wrong, in one line, with what was expected in parentheses.
+        hint: What the reader can do about it.
+    """
+
+    exit_code: ClassVar[int] = EXIT_FAULT
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class ConfigError(VecmigrateError):
+    """The configuration, an environment variable or a command-line value is wrong."""
+
+    exit_code = EXIT_USAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding in a text file, with the place where it was found.
+
+    `line` and `column` count from 1; 0 means that the finding is about the file as a whole.
+    """
+
+    file: str
+    line: int
+    column: int
+    code: str
+    message: str
+    expected: str | None = None
+    hint: str | None = None
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        expected = f" ({self.expected})" if self.expected else ""
+        hint = f"; {self.hint}" if self.hint else ""
+        label = "warning: " if self.severity == "warning" else ""
+        return f"{self.file}:{self.line}:{self.column}: {label}{self.message}{expected}{hint}"
+
+
+class SpecError(VecmigrateError):
+    """One or more specs have problems; `problems` holds all of them, in file order."""
+
+    exit_code = EXIT_FINDINGS
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class StaleCodeError(VecmigrateError):
+    """Generated code on disk differs from what the specs say now; `diff` is a unified diff."""
+
+    exit_code = EXIT_FINDINGS
+
+    def __init__(self, message: str, *, diff: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.diff = diff
+
+
+class CodegenError(VecmigrateError):
+    """Generated code cannot be written where it is asked to go."""
+
+
+class RevisionError(VecmigrateError):
+    """The revision graph is broken, or an identifier names no revision or several."""
+
+
+class ScriptError(RevisionError):
+    """A migration script cannot be read, or recording its operations failed."""
+
+
+class HistoryAlteredError(VecmigrateError):
+    """A script was changed or removed after it was applied."""
+
+    exit_code = EXIT_HISTORY
+
+
+class ServerError(VecmigrateError):
+    """Redis cannot be reached, refuses us, or cannot do what is asked of it."""
+
+
+class ServerTooOldError(ServerError):
+    """The connected server lacks something; the message names the version that has it."""
+
+
+class ReadOnlyServerError(ServerError):
+    """The connected server is a replica and takes no writes."""
+
+
+class EmbeddedError(VecmigrateError):
+    """The embedded server is not available on this machine, or did not start."""
+
+
+class OperationError(VecmigrateError):
+    """An operation of a migration refuses to go on."""
+
+
+class IndexConflictError(OperationError):
+    """An index of the wanted name exists, and its definition is another one."""
+
+
+class IrreversibleError(OperationError):
+    """An operation has no way back, so a downgrade cannot be recorded."""
+
+
+class TooManyRejectsError(OperationError):
+    """More items were set aside than `--max-rejects` allows."""
+
+    exit_code = EXIT_PARTIAL
+
+
+class LockedError(VecmigrateError):
+    """Another runner holds the lease."""
+
+    exit_code = EXIT_LOCKED
+
+
+class LeaseLostError(LockedError):
+    """This runner's lease lapsed or was taken over, so it may not write any more."""
+
+
+class PartialError(VecmigrateError):
+    """A revision stopped half-way; the ledger knows where the next `upgrade` goes on."""
+
+    exit_code = EXIT_PARTIAL

@@ -1,0 +1,1 @@
+"""Migration scripts on disk and the graph that they form."""

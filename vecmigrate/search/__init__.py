@@ -1,0 +1,1 @@
+"""RediSearch's language, without a connection: commands, documents, replies."""

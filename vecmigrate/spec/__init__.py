@@ -1,0 +1,1 @@
+"""Specs: what an index is, as YAML text and as frozen values."""
