@@ -1,0 +1,211 @@
+"""Mappings to specs and back.
+
+A mapping is what a YAML file of specs/ says, or what a migration hands to `op.create_index`. It is judged
+by `spec.check` first; building then only fills in what was left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from vecmigrate.spec import defaults
+from vecmigrate.spec.model import (
+    Algorithm,
+    Field,
+    Flat,
+    GeoField,
+    GeoShapeField,
+    Hnsw,
+    IndexOptions,
+    IndexSpec,
+    JsonField,
+    Location,
+    NumericField,
+    SvsVamana,
+    TagField,
+    TextField,
+    VectorField,
+)
+from vecmigrate.spec.naming import helpers_to_mapping, resolve_helpers
+
+VERSION: Final = 1
+
+# Where in a mapping something is: ("fields", "embedding", "dims").
+KeyPath: TypeAlias = tuple[str | int, ...]
+Locate: TypeAlias = Callable[[KeyPath], Location | None]
+
+FIELD_CLASSES: Final[dict[str, type[Field]]] = {
+    "text": TextField,
+    "tag": TagField,
+    "numeric": NumericField,
+    "geo": GeoField,
+    "geoshape": GeoShapeField,
+    "json": JsonField,
+    "vector": VectorField,
+}
+ALGORITHM_CLASSES: Final[dict[str, type[Algorithm]]] = {
+    "flat": Flat,
+    "hnsw": Hnsw,
+    "svs_vamana": SvsVamana,
+}
+_TYPE_NAMES: Final = {cls: name for name, cls in FIELD_CLASSES.items()}
+_ALGORITHM_NAMES: Final = {cls: name for name, cls in ALGORITHM_CLASSES.items()}
+
+# Attributes that are numbers with a fraction in the model; a spec may write them as `2`.
+_FLOATS: Final = frozenset({"weight", "score", "epsilon"})
+# Attributes that the model spells otherwise than the mapping, or that are no keys of their own.
+_SPECIAL: Final = frozenset(
+    {"name", "path", "source", "default_from_key", "indexed", "location", "algorithm", "prefixes"}
+)
+# What decides how a vector is searched is written out even where it is the default, so that a reader of
+# a migration sees it.
+_ALWAYS: Final = frozenset({"dims", "datatype", "metric", "m", "ef_construction", "ef_runtime"})
+
+
+def nowhere(path: KeyPath) -> Location | None:
+    """The `locate` of mappings that come from no file."""
+    return None
+
+
+def field_type(field: Field) -> str:
+    """The `type` that a spec gives this field: `text`, `tag`, … `vector`."""
+    return _TYPE_NAMES[type(field)]
+
+
+def algorithm_name(algorithm: Algorithm) -> str:
+    """The `algorithm` that a spec gives: `flat`, `hnsw` or `svs_vamana`."""
+    return _ALGORITHM_NAMES[type(algorithm)]
+
+
+def default_path(name: str, storage: str) -> str:
+    """Where a field lies that gives no `path`: its name, or `$.name` in JSON documents."""
+    return f"$.{name}" if storage == "json" else name
+
+
+def metadata_holder(fields: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """The json field that holds the whole metadata: the one that says so, or the first if it says nothing."""
+    jsons = {name: spec.get("from") for name, spec in fields.items() if spec.get("type") == "json"}
+    for name, source in jsons.items():
+        if source == "metadata":
+            return name
+    first = next(iter(jsons), None)
+    return first if first is not None and jsons[first] is None else None
+
+
+def default_source(name: str, kind: str, holder: str | None) -> str:
+    """The `from` of a field that gives none, where `holder` is the field of the whole metadata, if any."""
+    if kind == "json":
+        return "metadata" if name == holder else "argument"
+    return "metadata" if holder is not None and kind != "vector" else "argument"
+
+
+def build_spec(mapping: Mapping[str, Any], *, locate: Locate = nowhere) -> IndexSpec:
+    """The spec that a mapping describes; the mapping must have passed `spec.check.check_mapping`."""
+    name, key = mapping["name"], mapping["key"]
+    given = dict(mapping["index"])
+    prefix = given.pop("prefix")
+    if given.get("stopwords") is not None:
+        given["stopwords"] = tuple(given["stopwords"])
+    prefixes = (prefix,) if isinstance(prefix, str) else tuple(prefix)
+    index = IndexOptions(prefixes=prefixes, **_numbers(given))
+    holder = metadata_holder(mapping["fields"])
+    fields = tuple(
+        _build_field(field_name, field, index.storage, holder, locate(("fields", field_name)))
+        for field_name, field in mapping["fields"].items()
+    )
+    first_vector = next(field.name for field in fields if isinstance(field, VectorField))
+    return IndexSpec(
+        name=name,
+        key=key,
+        index=index,
+        fields=fields,
+        helpers=resolve_helpers(name, key, first_vector, mapping.get("helpers", {})),
+        description=mapping.get("description", ""),
+        location=locate(()),
+    )
+
+
+def _build_field(
+    name: str, mapping: Mapping[str, Any], storage: str, holder: str | None, location: Location | None
+) -> Field:
+    given = _numbers(mapping)
+    kind = given.pop("type")
+    common: dict[str, Any] = {
+        "name": name,
+        "path": given.pop("path", default_path(name, storage)),
+        "source": given.pop("from", default_source(name, kind, holder)),
+        "default_from_key": given.pop("default_from", None) == "key",
+        "indexed": given.pop("index", kind != "json"),
+        "location": location,
+    }
+    if kind == "vector":
+        cls = ALGORITHM_CLASSES[given.pop("algorithm", defaults.ALGORITHM)]
+        parameters = {
+            item.name: given.pop(item.name) for item in dataclasses.fields(cls) if item.name in given
+        }
+        common["algorithm"] = cls(**parameters)
+    return FIELD_CLASSES[kind](**common, **given)
+
+
+def _numbers(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: float(value) if key in _FLOATS else value for key, value in mapping.items()}
+
+
+def spec_to_mapping(spec: IndexSpec) -> dict[str, Any]:
+    """The canonical mapping of a spec: plain values, fixed order, without what is the default anyway.
+
+    `spec_from_mapping(spec_to_mapping(spec)) == spec` holds for every spec.
+    """
+    index: dict[str, Any] = {"name": spec.index.name}
+    prefixes = spec.index.prefixes
+    index["prefix"] = prefixes[0] if len(prefixes) == 1 else list(prefixes)
+    index.update(_options(spec.index, skip={"name"}))
+    holder = spec.metadata_field.name if spec.metadata_field is not None else None
+    first_json = next((field.name for field in spec.fields if isinstance(field, JsonField)), None)
+    fields: dict[str, Any] = {}
+    for field in spec.fields:
+        kind = field_type(field)
+        body: dict[str, Any] = {"type": kind}
+        # Left out is only what an absent `from` gives back: see `metadata_holder`.
+        usual = default_source(field.name, kind, first_json if kind == "json" else holder)
+        if field.source != usual:
+            body["from"] = field.source
+        if field.default_from_key:
+            body["default_from"] = "key"
+        if field.path != default_path(field.name, spec.index.storage):
+            body["path"] = field.path
+        if not field.indexed and kind != "json":
+            body["index"] = False
+        body.update(_options(field))
+        if isinstance(field, VectorField):
+            body["algorithm"] = algorithm_name(field.algorithm)
+            body.update(_options(field.algorithm))
+        fields[field.name] = body
+    mapping: dict[str, Any] = {"version": VERSION, "name": spec.name}
+    if spec.description:
+        mapping["description"] = spec.description
+    mapping.update(index=index, key=spec.key, fields=fields)
+    helpers = helpers_to_mapping(spec)
+    if helpers:
+        mapping["helpers"] = helpers
+    return mapping
+
+
+def _options(
+    value: Field | Algorithm | IndexOptions, skip: frozenset[str] | set[str] = frozenset()
+) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for item in dataclasses.fields(value):
+        if item.name in _SPECIAL or item.name in skip:
+            continue
+        found = getattr(value, item.name)
+        if item.name in _ALWAYS or found != item.default:
+            options[item.name] = list(found) if isinstance(found, tuple) else found
+    return options
+
+
+def spec_from_mapping(mapping: Mapping[str, Any]) -> IndexSpec:
+    """The spec that a mapping describes."""
+    return build_spec(mapping)
