@@ -1,0 +1,133 @@
+"""backfill_legacy_hash: one document an item out of a legacy monolithic hash, while services run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from vecmigrate.errors import OperationError, TooManyRejectsError
+from vecmigrate.operations.base import Command, Context, Operation
+from vecmigrate.operations.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillLegacyHash(Operation):
+    """Read `embeddings_key` (field → JSON vector) and `metadata_key` (field → JSON metadata) into index `name`."""
+
+    kind: ClassVar[str] = "backfill_legacy_hash"
+    name: str
+    embeddings_key: str
+    metadata_key: str
+
+    @property
+    def target(self) -> str:
+        """The name of the spec."""
+        return self.name
+
+    def apply(self, state: State, revision: str) -> State:
+        """The state as it is; raises OperationError where the index cannot take such documents."""
+        spec = state.get(self.name).spec
+        if spec.index.storage != "hash":
+            raise OperationError(
+                f"backfill_legacy_hash writes hashes, and index {self.name!r} stores {spec.index.storage} (storage: hash)",
+                hint="use op.run with a function of your own",
+            )
+        if len(spec.vectors) != 1:
+            raise OperationError(
+                f"index {self.name!r} has {len(spec.vectors)} vector fields (one: a legacy hash holds one vector an item)",
+                hint="use op.run with a function of your own",
+            )
+        return state
+
+    def describe(self, state: State, revision: str) -> Sequence[Command]:
+        """The commands of one batch; each is repeated until the cursor is back at 0."""
+        spec = state.get(self.name).spec
+        fields = [word for item in spec.fields for word in (item.path, f"<{item.name}>")]
+        return (
+            ("WATCH", self.embeddings_key, self.metadata_key),
+            ("HSCAN", self.embeddings_key, "<cursor>", "COUNT", "<batch>"),
+            ("HMGET", self.metadata_key, "<name>", "..."),
+            ("HSET", f"{spec.prefix}<name>", *fields),
+        )
+
+    def run(self, context: Context) -> None:
+        """Copy what is not there yet, then verify; raises TooManyRejectsError past the limit."""
+        # Imported here: it needs redis and numpy, and recording a migration needs neither.
+        from vecmigrate.backfill.engine import Backfill  # noqa: PLC0415
+
+        spec = context.state.get(self.name).spec
+        backfill = Backfill(context.client, spec, self.embeddings_key, self.metadata_key, context.books())
+        with backfill:
+            context.progress.start(f"backfill {self.name} from {self.embeddings_key}", backfill.total())
+            for counts in backfill.copy():
+                context.check_lease()
+                context.progress.advance(counts.seen, **counts.outcomes())
+                self._check(context, counts.rejected, counts.seen, final=False)
+            self._check(context, counts.rejected, counts.seen, final=True)
+            context.progress.finish(str(counts))
+            context.progress.start(f"verify {self.name} against {self.embeddings_key}", backfill.total())
+            for found in backfill.verify():
+                context.check_lease()
+                context.progress.advance(found.seen, **found.outcomes())
+            context.progress.finish(str(found))
+        context.step.put(found.as_record())
+        found.raise_if_missing(self.name)
+
+    @staticmethod
+    def _check(context: Context, rejected: int, seen: int, *, final: bool) -> None:
+        limit = context.max_rejects
+        # A share means little before everything was seen; a number is final as soon as it is passed.
+        if limit is None or (limit.share is not None and not final):
+            return
+        if limit.exceeded(rejected, seen):
+            raise TooManyRejectsError(
+                f"{rejected} of {seen} items were set aside (at most {limit}, by --max-rejects)",
+                hint="look at `vecmigrate rejects`, mend the source or raise the limit, and run upgrade again",
+            )
+
+    def revert(self, step: int, state: State) -> Operation:
+        """Remove what this step wrote and nobody changed since."""
+        return RemoveBackfilled(self.name, step)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveBackfilled(Operation):
+    """Delete the documents that a backfill of this revision wrote, except those that were changed since."""
+
+    kind: ClassVar[str] = "remove_backfilled"
+    name: str
+    upgrade_step: int
+
+    @property
+    def target(self) -> str:
+        """The name of the spec."""
+        return self.name
+
+    def apply(self, state: State, revision: str) -> State:
+        """The state as it is."""
+        state.get(self.name)
+        return state
+
+    def describe(self, state: State, revision: str) -> Sequence[Command]:
+        """One DEL for each document that still is what the backfill wrote."""
+        return (("DEL", f"{state.get(self.name).spec.prefix}<name>"),)
+
+    def run(self, context: Context) -> None:
+        """Go through what the ledger says was written; compare, and delete in one step."""
+        # Imported here: it needs redis, and recording a migration does not.
+        from vecmigrate.backfill.undo import remove_written  # noqa: PLC0415
+
+        spec = context.state.get(self.name).spec
+        books = context.books(upgrade_step=self.upgrade_step)
+        context.progress.start(f"remove what the backfill of {self.name} wrote", books.count_items(context.client))
+        removed = kept = 0
+        for removed, kept in remove_written(context.client, spec, books):
+            context.check_lease()
+            context.progress.advance(removed + kept, removed=removed, kept=kept)
+        context.step.put({"removed": removed, "kept": kept})
+        context.progress.finish(f"{removed} removed, {kept} changed since and kept")
+
+    def revert(self, step: int, state: State) -> Operation:
+        """There is none: the upgrade does it again."""
+        return Operation.revert(self, step, state)

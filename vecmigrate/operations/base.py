@@ -1,0 +1,152 @@
+"""What every operation has, and what the runner gives it to work with.
+
+An operation is a small frozen value. `apply` and `describe` are pure and need no server; `run` does the work and
+must be idempotent and resumable: it may be called again, on another machine, after it was cut off anywhere.
+Dry runs, resuming and progress bars are the runner's: an operation has no branches for them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from vecmigrate.errors import IrreversibleError
+from vecmigrate.operations.progress import Progress
+from vecmigrate.operations.state import State
+
+if TYPE_CHECKING:
+    import redis
+
+    from vecmigrate.backfill.books import Books
+
+# The words of one Redis command. A line that starts with "#" stands for what is not a single command.
+Command = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RejectLimit:
+    """How many items a step may set aside before it fails: a number, or a share of all items."""
+
+    count: int | None = None
+    share: float | None = None
+
+    def exceeded(self, rejected: int, seen: int) -> bool:
+        """Whether `rejected` of `seen` items are too many; a share is judged by all that was seen."""
+        if self.count is not None and rejected > self.count:
+            return True
+        return self.share is not None and seen > 0 and rejected / seen > self.share
+
+    def __str__(self) -> str:
+        return str(self.count) if self.count is not None else f"{(self.share or 0) * 100:g}%"
+
+
+class StepRecord(Protocol):
+    """What the ledger knows of one step. Every write is refused once the lease is lost."""
+
+    def get(self, name: str) -> str | None:
+        """The stored value called `name`."""
+
+    def put(self, values: Mapping[str, str | int]) -> None:
+        """Store `values`; raises LeaseLostError where this runner may not write any more."""
+
+
+class SearchServer(Protocol):
+    """The commands of RediSearch that operations need; every change goes through the fence."""
+
+    def info(self, name: str) -> dict[str, Any] | None:
+        """FT.INFO as plain values, or None where there is no index and no alias of that name."""
+
+    def change(self, *words: str) -> None:
+        """Run one command that changes something, in one step with the check of the lease."""
+
+    def require(self, spec: Any) -> None:
+        """Raise ServerTooOldError where the server lacks something that `spec` asks for."""
+
+
+class Context(Protocol):
+    """What the runner gives to `Operation.run`."""
+
+    @property
+    def revision(self) -> str:
+        """The revision that is being applied or reverted."""
+
+    @property
+    def state(self) -> State:
+        """The state before this operation."""
+
+    @property
+    def step(self) -> StepRecord:
+        """This step in the ledger."""
+
+    @property
+    def progress(self) -> Progress:
+        """Who listens."""
+
+    @property
+    def max_rejects(self) -> RejectLimit | None:
+        """The limit on items set aside, where one was given."""
+
+    @property
+    def search(self) -> SearchServer:
+        """RediSearch, fenced."""
+
+    @property
+    def client(self) -> redis.Redis:
+        """The plain client, for reading. Writes that must not come from a stale runner go elsewhere."""
+
+    def upgrade_step(self, step: int) -> StepRecord:
+        """The step that this revision's upgrade recorded under that number."""
+
+    def books(self, *, upgrade_step: int | None = None) -> Books:
+        """Where a backfill keeps its accounts: of this step, or of that step of the upgrade."""
+
+    def check_lease(self) -> None:
+        """Raise LeaseLostError where this runner may not write any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(ABC):
+    """One recorded thing to do."""
+
+    kind: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def target(self) -> str:
+        """What it is about: the name of an index, of a function, of a command."""
+
+    @property
+    def title(self) -> str:
+        """What lists and progress bars call it."""
+        return f"{self.kind} {self.target}"
+
+    @abstractmethod
+    def apply(self, state: State, revision: str) -> State:
+        """The state afterwards; pure. Raises OperationError where it cannot follow `state`."""
+
+    @abstractmethod
+    def describe(self, state: State, revision: str) -> Sequence[Command]:
+        """The Redis commands that `run` sends, as far as they are known beforehand; pure."""
+
+    @abstractmethod
+    def run(self, context: Context) -> None:
+        """Do it. Idempotent; picks up where an earlier run of the same step ended."""
+
+    def revert(self, step: int, state: State) -> Operation:
+        """The operation that takes this one back.
+
+        `step` is its number in the upgrade, `state` the state before it. Raises IrreversibleError where there is no
+        way back.
+        """
+        raise IrreversibleError(
+            f"{self.title} has no way back (an operation that can be reverted)",
+            hint="write the downgrade by hand, with operations that undo it",
+        )
+
+    def fingerprint(self, state: State, revision: str) -> str:
+        """Tells whether a half-done step and this operation are the same thing (16 hex digits)."""
+        text = "\n".join("\x1f".join(words) for words in self.describe(state, revision))
+        return sha256(f"{self.title}\n{text}".encode()).hexdigest()[:16]

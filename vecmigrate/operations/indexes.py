@@ -1,0 +1,66 @@
+"""What the operations on indexes share: building, waiting, publishing and dropping physical indexes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from vecmigrate.errors import IndexConflictError
+from vecmigrate.operations.base import Context
+from vecmigrate.search import ddl, reply
+from vecmigrate.search.introspect import differences
+from vecmigrate.spec.model import IndexSpec
+
+POLL_SECONDS = 0.2
+
+
+def require_same(spec: IndexSpec, info: dict[str, Any], name: str) -> None:
+    """Raise IndexConflictError where the index `name` is not what `spec` says, as far as FT.INFO shows it."""
+    found = differences(spec, info)
+    if not found:
+        return
+    listed = ", ".join(str(item) for item in found)
+    raise IndexConflictError(
+        f"index {name!r} exists with another definition ({listed})",
+        hint="make the spec in this migration say what the index is and migrate from there, "
+        f"or FT.DROPINDEX {name} (documents stay), or give the spec another index.name",
+    )
+
+
+def build(context: Context, spec: IndexSpec, physical: str) -> None:
+    """Create the index `physical` unless it is there already, as `spec` says."""
+    info = context.search.info(physical)
+    if info is None:
+        context.search.change(*ddl.ft_create(spec, physical))
+    else:
+        require_same(spec, info, physical)
+
+
+def wait_until_indexed(context: Context, physical: str, label: str) -> None:
+    """Wait for the background scan of `physical`: until then its answers are silently incomplete."""
+    info = context.search.info(physical)
+    if info is None or not reply.is_indexing(info):
+        return
+    context.progress.start(f"indexing {label}", 100)
+    while info is not None and reply.is_indexing(info):
+        context.check_lease()
+        context.progress.advance(int(reply.percent_indexed(info) * 100), documents=reply.num_docs(info))
+        time.sleep(POLL_SECONDS)
+        info = context.search.info(physical)
+    context.progress.finish(f"{reply.num_docs(info) if info else 0} documents indexed")
+
+
+def publish(context: Context, spec: IndexSpec, physical: str) -> None:
+    """Let the alias lead to `physical`, once its scan is done."""
+    wait_until_indexed(context, physical, spec.name)
+    info = context.search.info(spec.index.name)
+    if info is None:
+        context.search.change(*ddl.ft_alias_add(spec.index.name, physical))
+    elif reply.index_name(info) not in (physical, spec.index.name):
+        context.search.change(*ddl.ft_alias_update(spec.index.name, physical))
+
+
+def live_index(context: Context, spec: IndexSpec) -> str | None:
+    """The physical name behind the spec's alias: `<name>@<revision>`, a plain index, or None."""
+    info = context.search.info(spec.index.name)
+    return None if info is None else reply.index_name(info)
