@@ -158,7 +158,7 @@ class _Table:
         except ConfigError as error:
             raise self._error("namespace", error.message) from None
         lease = self._get("lease_seconds", int, "seconds as an integer")
-        if lease is not None and not 1 <= lease <= 3600:  # noqa: PLR2004 - the two bounds are in the message
+        if lease is not None and not 1 <= lease <= 3600:
             raise self._error("lease_seconds", f"lease_seconds is {lease} (expected 1 to 3600)")
         output = self._get("output", str, "a path")
         return Config(

@@ -1,1 +1,50 @@
-"""Every command as a typed function that returns a result: the public API."""
+"""Every command as a typed function that returns a frozen result: the public API.
+
+Importing this package costs nothing: a name is imported from its module when it is first used, and only then
+come redis, numpy and the others. Results have `to_dict()`, which gives what `--format json` prints.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vecmigrate.commands.scripts import branches as branches
+    from vecmigrate.commands.scripts import heads as heads
+    from vecmigrate.commands.scripts import history as history
+    from vecmigrate.commands.scripts import init as init
+    from vecmigrate.commands.scripts import merge as merge
+    from vecmigrate.commands.scripts import revision as revision
+    from vecmigrate.commands.scripts import show as show
+    from vecmigrate.commands.specs import generate as generate
+    from vecmigrate.commands.specs import show_ddl as show_ddl
+    from vecmigrate.commands.specs import validate as validate
+
+_MODULES = {
+    "scripts": ("branches", "heads", "history", "init", "merge", "revision", "show"),
+    "specs": ("generate", "show_ddl", "validate"),
+    "database": (
+        "current",
+        "downgrade",
+        "open_session",
+        "rejects",
+        "stamp",
+        "status",
+        "unlock",
+        "upgrade",
+    ),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605 - made from the one list of names above
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,335 @@
+"""Commands about migration scripts: none of them needs a server."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vecmigrate.config import CONFIG_FILE, PYPROJECT, Config
+from vecmigrate.errors import RevisionError
+from vecmigrate.revisions import template
+from vecmigrate.revisions.graph import RevisionGraph
+from vecmigrate.revisions.scripts import Script, load_scripts
+
+_SETTINGS = """\
+specs = "specs"              # folder of the index specs
+migrations = "migrations"    # folder of the migration scripts
+output = "vector_indexes"    # package that `vecmigrate generate` writes
+# redis = "redis://localhost:6379/0"    # --redis, VECMIGRATE_REDIS_URL and REDIS_URL come before it
+"""
+
+_EXAMPLE_SPEC = """\
+version: 1
+name: document                  # singular; the generated functions are called after it
+description: One embedding per document.
+index:
+  name: idx:document            # what applications query: an alias
+  prefix: "document:"           # keys of the indexed hashes: this and the document_id
+key: document_id
+fields:
+  title:    {type: text, default_from: key}
+  category: {type: tag, default: ""}
+  metadata: {type: json}        # stored beside the vector, not indexed
+  embedding:
+    type: vector
+    dims: 384
+    datatype: float32
+    metric: cosine
+    algorithm: hnsw
+"""
+
+_README = """\
+Migration scripts of vecmigrate, one file a revision.
+
+    vecmigrate revision -m "create the document index"    add one
+    vecmigrate history                                    list them
+    vecmigrate upgrade                                    apply what is pending
+
+Files that start with "_" or "." are not read as migrations.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionItem:
+    """One revision as lists show it."""
+
+    script: Script
+    is_head: bool
+    is_base: bool
+    is_branch_point: bool
+    is_merge_point: bool
+    is_current: bool = False
+    children: tuple[str, ...] = ()
+
+    @property
+    def revision(self) -> str:
+        """Its id."""
+        return self.script.revision
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON shows it."""
+        script = self.script
+        return {
+            "revision": script.revision,
+            "down_revision": list(script.down_revision),
+            "depends_on": list(script.depends_on),
+            "branch_labels": list(script.branch_labels),
+            "message": script.message,
+            "doc": script.doc,
+            "path": str(script.path),
+            "checksum": script.checksum,
+            "is_head": self.is_head,
+            "is_base": self.is_base,
+            "is_branch_point": self.is_branch_point,
+            "is_merge_point": self.is_merge_point,
+            "is_current": self.is_current,
+            "children": list(self.children),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionsResult:
+    """Some revisions, in the order of the command that lists them."""
+
+    items: tuple[RevisionItem, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON shows it."""
+        return {"revisions": [item.to_dict() for item in self.items]}
+
+
+@dataclass(frozen=True, slots=True)
+class InitResult:
+    """What `init` made; `settings` is what the user still has to add to `settings_file`, if anything."""
+
+    created: tuple[Path, ...]
+    settings: str | None = None
+    settings_file: Path | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON shows it."""
+        return {
+            "created": [str(path) for path in self.created],
+            "settings": self.settings,
+            "settings_file": str(self.settings_file) if self.settings_file else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptResult:
+    """A migration script that was written."""
+
+    script: Script
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON shows it."""
+        return {
+            "path": str(self.script.path),
+            "revision": self.script.revision,
+            "down_revision": list(self.script.down_revision),
+            "branch_labels": list(self.script.branch_labels),
+            "depends_on": list(self.script.depends_on),
+            "message": self.script.message,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    """A revision that has no file yet, for the graph to judge."""
+
+    revision: str
+    down_revision: tuple[str, ...]
+    branch_labels: tuple[str, ...]
+    depends_on: tuple[str, ...]
+
+
+def init(directory: Path) -> InitResult:
+    """Lay out a project: the configuration, a folder of specs with an example, a folder of migrations.
+
+    A pyproject.toml is left alone: the table to add to it is in the result. Nothing is overwritten, and nothing is
+    written where something is in the way.
+
+    Raises:
+        RevisionError: One of the files exists already, or a folder cannot be written to.
+    """
+    files = {
+        directory / "specs" / "document.yaml": _EXAMPLE_SPEC,
+        directory / "migrations" / "README": _README,
+    }
+    pyproject = directory / PYPROJECT
+    if not pyproject.exists():
+        files = {directory / CONFIG_FILE: _SETTINGS, **files}
+    taken = [path for path in (*files, directory / CONFIG_FILE) if path.exists()]
+    taken += [path.parent for path in files if path.parent != directory and _has_entries(path.parent)]
+    if taken:
+        raise RevisionError(
+            f"{taken[0]} exists already (expected a folder without a vecmigrate project)",
+            hint="nothing was written; choose another folder",
+        )
+    for path, text in files.items():
+        template.write_new(path, text)
+    if pyproject.exists() and "[tool.vecmigrate" not in pyproject.read_text("utf-8", "replace"):
+        return InitResult(tuple(files), f"[tool.vecmigrate]\n{_SETTINGS}", pyproject)
+    return InitResult(tuple(files))
+
+
+def revision(
+    config: Config,
+    message: str,
+    *,
+    rev_id: str | None = None,
+    head: str = "head",
+    splice: bool = False,
+    branch_label: str | None = None,
+    depends_on: Sequence[str] = (),
+) -> ScriptResult:
+    """Write a new migration script that revises `head`.
+
+    Args:
+        config: Where the scripts are.
+        message: What the revision does, in one line.
+        rev_id: Its id; 12 random hex digits where none is given.
+        head: The revision to stand on; "base" starts a branch of its own.
+        splice: Allow `head` to be a revision that others revise already.
+        branch_label: A name for the branch that starts here.
+        depends_on: Revisions of other branches that have to be applied before.
+
+    Raises:
+        RevisionError: `head` names no revision or several, is no head, or a name is taken or not allowed.
+    """
+    graph = RevisionGraph.from_nodes(load_scripts(config.migrations))
+    parents = graph.resolve(head)
+    for parent in parents:
+        if parent not in graph.heads() and not splice:
+            raise RevisionError(
+                f"{parent!r} is no head: {', '.join(graph.children(parent))} revises it",
+                hint="use --splice to start a branch there",
+            )
+    dependencies = tuple(found for name in depends_on for found in graph.resolve(name))
+    labels = (branch_label,) if branch_label else ()
+    return _write(config, message, rev_id, parents, labels, dependencies)
+
+
+def merge(
+    config: Config,
+    message: str,
+    *,
+    revisions: Sequence[str] = ("heads",),
+    rev_id: str | None = None,
+    branch_label: str | None = None,
+) -> ScriptResult:
+    """Write a migration script that joins several revisions, by default all heads.
+
+    Raises:
+        RevisionError: There are fewer than two, or one of them stands on another.
+    """
+    graph = RevisionGraph.from_nodes(load_scripts(config.migrations))
+    parents = tuple(dict.fromkeys(found for name in revisions for found in graph.resolve(name)))
+    if len(parents) < 2:
+        raise RevisionError(
+            f"nothing to merge: {', '.join(parents) or 'no revision'} (expected two revisions or more)",
+            hint="see `vecmigrate heads`",
+        )
+    for parent in parents:
+        inside = graph.ancestors(parent) & set(parents)
+        if inside:
+            raise RevisionError(
+                f"{parent!r} stands on {sorted(inside)[0]!r} already, so they cannot be merged"
+            )
+    return _write(config, message, rev_id, parents, (branch_label,) if branch_label else (), ())
+
+
+def history(config: Config, span: str | None = None, *, applied: Collection[str] = ()) -> RevisionsResult:
+    """The revisions of a span `from:to` (None: all), newest first; `applied` is for `current` and steps.
+
+    Raises:
+        RevisionError: The scripts or the span are wrong.
+    """
+    scripts = load_scripts(config.migrations)
+    graph = RevisionGraph.from_nodes(scripts)
+    return _items(scripts, graph, graph.history(span, applied), applied)
+
+
+def heads(config: Config) -> RevisionsResult:
+    """The revisions that no other revises; raises RevisionError where the scripts are wrong."""
+    scripts = load_scripts(config.migrations)
+    graph = RevisionGraph.from_nodes(scripts)
+    return _items(scripts, graph, graph.heads())
+
+
+def branches(config: Config) -> RevisionsResult:
+    """The revisions where branches start; raises RevisionError where the scripts are wrong."""
+    scripts = load_scripts(config.migrations)
+    graph = RevisionGraph.from_nodes(scripts)
+    return _items(scripts, graph, graph.branch_points())
+
+
+def show(config: Config, identifier: str, *, applied: Collection[str] = ()) -> RevisionsResult:
+    """The revisions that `identifier` names; raises RevisionError where it names none."""
+    scripts = load_scripts(config.migrations)
+    graph = RevisionGraph.from_nodes(scripts)
+    found = graph.resolve(identifier, applied)
+    if not found:
+        raise RevisionError(f"{identifier!r} is the base, before every revision")
+    return _items(scripts, graph, found, applied)
+
+
+def _write(
+    config: Config,
+    message: str,
+    rev_id: str | None,
+    parents: tuple[str, ...],
+    labels: tuple[str, ...],
+    depends_on: tuple[str, ...],
+) -> ScriptResult:
+    scripts = load_scripts(config.migrations)
+    message = " ".join(message.split())
+    candidate = _Candidate(
+        revision=rev_id or template.new_revision_id([script.revision for script in scripts]),
+        down_revision=parents,
+        branch_labels=labels,
+        depends_on=depends_on,
+    )
+    RevisionGraph.from_nodes((*scripts, candidate))
+    path = config.migrations / template.file_name(candidate.revision, message)
+    text = template.render_script(
+        revision=candidate.revision,
+        down_revision=parents,
+        message=message,
+        branch_labels=labels,
+        depends_on=depends_on,
+    )
+    template.write_new(path, text)
+    written = {script.path: script for script in load_scripts(config.migrations)}
+    return ScriptResult(written[path])
+
+
+def _items(
+    scripts: Sequence[Script],
+    graph: RevisionGraph,
+    revisions: Sequence[str],
+    applied: Collection[str] = (),
+) -> RevisionsResult:
+    by_id = {script.revision: script for script in scripts}
+    heads, bases = graph.heads(), graph.bases()
+    current = graph.current([item for item in applied if item in graph])
+    return RevisionsResult(
+        tuple(
+            RevisionItem(
+                script=by_id[item],
+                is_head=item in heads,
+                is_base=item in bases,
+                is_branch_point=len(graph.children(item)) > 1,
+                is_merge_point=len(graph.parents(item)) > 1,
+                is_current=item in current,
+                children=graph.children(item),
+            )
+            for item in revisions
+        )
+    )
+
+
+def _has_entries(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
