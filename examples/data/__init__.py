@@ -1,0 +1,1 @@
+"""Texts of the demo, and their embeddings."""
