@@ -1,0 +1,61 @@
+# Every target does its own set-up from a bare clone: a virtual environment in .venv, with everything installed into it.
+
+# The newest Python that the wheels of the embedded Redis exist for; `make PYTHON=/path/to/python …` takes another.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
+	if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; \
+	then echo $$python; break; fi; done)
+VENV := .venv
+BIN := $(VENV)/bin
+GENERATED := examples/classifiers/redis_vector_index
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# Tests must not see a virtual environment or a server that the caller happens to have.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint pytest bench generate test-containers clean
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
+		|| sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1: \2/p' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed ## Migrate a legacy deployment before your eyes, on an embedded Redis
+	$(BIN)/python examples/demo.py
+
+test: lint pytest ## Everything that needs no container: style, types, layers, generated code, tests
+
+lint: $(VENV)/.installed ## ruff, mypy --strict, the layers of the design, generated code against the specs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict vecmigrate $(GENERATED)
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/vecmigrate generate --check
+
+pytest: $(VENV)/.installed ## Unit, integration and crash tests, on an embedded Redis
+	$(BIN)/python -m pytest -m "not container"
+
+test-containers: $(VENV)/.installed ## The integration tests and fault tests against Redis in containers
+	$(BIN)/python -m tests.containers.run
+
+bench: $(VENV)/.installed-bench ## Measure backfill, search and start-up against other ways to do it
+	$(BIN)/python -m benchmarks
+
+generate: $(VENV)/.installed ## Write the helpers that the specs describe
+	$(BIN)/vecmigrate generate
+
+clean: ## Remove the virtual environment, caches and build results
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; name one: make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "no virtual environment could be made (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(PIP_INSTALL) -e '.[dev]'
+	touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(PIP_INSTALL) -e '.[bench]'
+	touch $@
