@@ -1,1 +1,168 @@
-"""The command line: parsing and rendering over vecmigrate.commands."""
+"""The command line: parsing and rendering over vecmigrate.commands.
+
+The commands are in modules that are imported when they are needed, and those import what does the work only
+when they run: `vecmigrate --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vecmigrate import __version__
+from vecmigrate.cli.app import App
+from vecmigrate.cli.errors import EXIT_INTERRUPTED, report
+
+_COMMANDS = {
+    "init": "scripts",
+    "validate": "specs",
+    "show-ddl": "specs",
+    "generate": "specs",
+    "revision": "scripts",
+    "merge": "scripts",
+    "upgrade": "database",
+    "downgrade": "database",
+    "stamp": "database",
+    "current": "database",
+    "status": "database",
+    "rejects": "database",
+    "unlock": "database",
+    "history": "scripts",
+    "heads": "scripts",
+    "branches": "scripts",
+    "show": "scripts",
+    "dev": "dev",
+}
+
+
+class _Group(click.Group):
+    """A group whose commands are imported on first use; `--help` lists them as a project meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(f"vecmigrate.cli.{_COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            close = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            if not close:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx) from None
+
+
+def _variables(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for value in values:
+        name, equals, content = value.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{value!r} (expected name=value)")
+        found[name] = content
+    return found
+
+
+@click.command(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=True,
+)
+@click.option(
+    "-c",
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="Configuration file. Default: VECMIGRATE_CONFIG, or vecmigrate.toml or pyproject.toml, looked for "
+    "from here upwards.",
+)
+@click.option(
+    "--redis",
+    metavar="URL",
+    help="redis://, rediss://, unix:// or embedded:[DIR]. Default: VECMIGRATE_REDIS_URL, REDIS_URL, the "
+    "configuration.",
+)
+@click.option("--namespace", help="Which ledger in that Redis. Default: the configuration's.")
+@click.option(
+    "-x",
+    "variables",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_variables,
+    help="Value of a migration variable. May be repeated.",
+)
+@click.option("-v", "--verbose", count=True, help="Tell more on stderr; twice for everything.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on stderr; errors only.")
+@click.option("--debug", is_flag=True, help="Print the traceback of an error.")
+@click.version_option(__version__, prog_name="vecmigrate", message="%(prog)s %(version)s")
+@click.pass_context
+def group(
+    ctx: click.Context,
+    *,
+    config_file: Path | None,
+    redis: str | None,
+    namespace: str | None,
+    variables: dict[str, str],
+    verbose: int,
+    quiet: bool,
+    debug: bool,
+) -> None:
+    """Versioned migrations, specs and typed helpers for vector indexes in Redis.
+
+    These options come before the command; `vecmigrate COMMAND --help` tells about each command.
+    """
+    app = ctx.ensure_object(App)
+    app.config_file = config_file
+    app.redis_url = redis
+    app.namespace = namespace
+    app.variables = variables
+    app.verbosity = verbose
+    app.quiet = quiet
+    app.debug = debug
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
+    app.set_up_logging()
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; errors are reported on stderr."""
+    app = App()
+    # Known before parsing, so that a usage error can be reported in the wanted format too.
+    words = list(arguments)
+    if "--format=json" in words or ("--format", "json") in pairwise(words):
+        app.format = "json"
+    app.debug = "--debug" in words
+    try:
+        result: Any = group.main(words, prog_name="vecmigrate", standalone_mode=False, obj=app)
+    except click.Abort:
+        return report(app, KeyboardInterrupt())
+    except KeyboardInterrupt as error:
+        return report(app, error)
+    except Exception as error:
+        return report(app, error)
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # a second Ctrl-C while the first is being reported
+        code = EXIT_INTERRUPTED
+    sys.exit(code)

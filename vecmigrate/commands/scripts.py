@@ -148,8 +148,8 @@ class _Candidate:
 def init(directory: Path) -> InitResult:
     """Lay out a project: the configuration, a folder of specs with an example, a folder of migrations.
 
-    A pyproject.toml is left alone: the table to add to it is in the result. Nothing is overwritten, and nothing is
-    written where something is in the way.
+    A pyproject.toml is left alone: the table to add to it is in the result. Nothing is overwritten, and
+    nothing is written where something is in the way.
 
     Raises:
         RevisionError: One of the files exists already, or a folder cannot be written to.
@@ -209,7 +209,7 @@ def revision(
             )
     dependencies = tuple(found for name in depends_on for found in graph.resolve(name))
     labels = (branch_label,) if branch_label else ()
-    return _write(config, message, rev_id, parents, labels, dependencies)
+    return _write(config, message, rev_id=rev_id, parents=parents, labels=labels, depends_on=dependencies)
 
 
 def merge(
@@ -238,7 +238,8 @@ def merge(
             raise RevisionError(
                 f"{parent!r} stands on {sorted(inside)[0]!r} already, so they cannot be merged"
             )
-    return _write(config, message, rev_id, parents, (branch_label,) if branch_label else (), ())
+    labels = (branch_label,) if branch_label else ()
+    return _write(config, message, rev_id=rev_id, parents=parents, labels=labels)
 
 
 def history(config: Config, span: str | None = None, *, applied: Collection[str] = ()) -> RevisionsResult:
@@ -279,10 +280,11 @@ def show(config: Config, identifier: str, *, applied: Collection[str] = ()) -> R
 def _write(
     config: Config,
     message: str,
+    *,
     rev_id: str | None,
     parents: tuple[str, ...],
     labels: tuple[str, ...],
-    depends_on: tuple[str, ...],
+    depends_on: tuple[str, ...] = (),
 ) -> ScriptResult:
     scripts = load_scripts(config.migrations)
     message = " ".join(message.split())

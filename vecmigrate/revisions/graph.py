@@ -423,6 +423,11 @@ class RevisionGraph:
                 )
 
 
+def needs_applied(identifier: str) -> bool:
+    """Whether what `identifier` names depends on what is applied, as `current` and `-1` do."""
+    return _parse(identifier).name in ("", "current")
+
+
 def _parse(identifier: str) -> _Identifier:
     match = _IDENTIFIER.fullmatch(identifier)
     if match is None:

@@ -19,7 +19,7 @@ _TEMPLATE = '''\
 """{{ message | docstring }}
 
 Revision ID: {{ revision }}
-Revises: {{ down_revision | join(", ") or "nothing" }}
+Revises: {{ down_revision | join(", ") or "base" }}
 {%- if depends_on %}
 Depends on: {{ depends_on | join(", ") }}
 {%- endif %}

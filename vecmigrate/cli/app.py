@@ -1,0 +1,149 @@
+"""What all commands of one run share: the global options, the configuration, and where output goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from vecmigrate.commands.database import Session
+    from vecmigrate.config import Config
+
+EXIT_BROKEN_PIPE = 128 + 13  # what a shell reports for a program that SIGPIPE ended
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+# A step down, which would be taken for an option otherwise.
+_STEP_DOWN = re.compile(r"-\d+")
+# Options that a user of a command may look for behind it.
+_GLOBAL_OPTIONS = ("-x", "-c", "--config", "--redis", "--namespace", "-q", "--quiet", "--debug")
+
+
+class Result(Protocol):
+    """What every command returns."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON shows it."""
+
+
+@dataclass
+class App:
+    """The global options, and what is made from them on demand."""
+
+    config_file: Path | None = None
+    redis_url: str | None = None
+    namespace: str | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+    verbosity: int = 0
+    quiet: bool = False
+    debug: bool = False
+    format: str = "text"
+    # What to tell after Ctrl-C.
+    when_interrupted: str | None = None
+    _config: Config | None = None
+
+    @property
+    def json(self) -> bool:
+        """Whether results and errors are JSON."""
+        return self.format == "json"
+
+    @property
+    def config(self) -> Config:
+        """The configuration; raises ConfigError."""
+        if self._config is None:
+            from vecmigrate.config import load_config
+
+            self._config = load_config(self.config_file)
+        return self._config
+
+    def session(self) -> AbstractContextManager[Session]:
+        """A connection to the server that the options name; raises ConfigError, ServerError."""
+        from vecmigrate.commands.database import open_session
+
+        return open_session(
+            self.config, redis_url=self.redis_url, namespace=self.namespace, variables=self.variables
+        )
+
+    def emit(self, result: Result, text: str | Callable[[], str]) -> None:
+        """Print a result on stdout: `text`, or the result as JSON where that is wanted."""
+        if self.json:
+            self.out(json.dumps(result.to_dict(), indent=2, ensure_ascii=False, default=str))
+        else:
+            self.out(text if isinstance(text, str) else text())
+
+    def out(self, text: str) -> None:
+        """Print on stdout; whoever reads it may have gone away."""
+        if not text:
+            return
+        try:
+            click.echo(text)
+        except BrokenPipeError:
+            # Python flushes stdout once more at exit; let that go nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(EXIT_BROKEN_PIPE) from None
+
+    def note(self, text: str) -> None:
+        """Tell something in passing, on stderr."""
+        if not self.quiet and not self.json:
+            click.echo(text, err=True)
+
+    def set_up_logging(self) -> None:
+        """Log to stderr: warnings, with -v what is going on, with -vv everything."""
+        import logging
+
+        level = (
+            logging.ERROR
+            if self.quiet
+            else (logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbosity, 2)]
+        )
+        logging.basicConfig(
+            level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True
+        )
+
+
+class Command(click.Command):
+    """A command that takes `-1` as a revision, and says where global options belong."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words behind the command's name."""
+        words = [f"current{word}" if _STEP_DOWN.fullmatch(word) else word for word in args]
+        try:
+            return super().parse_args(ctx, words)
+        except click.NoSuchOption as error:
+            if error.option_name not in _GLOBAL_OPTIONS:
+                raise
+            place = f"vecmigrate {error.option_name} … {self.name}"
+            raise click.UsageError(f"{error.message} It comes before the command: {place}", ctx) from None
+
+
+def pass_app(function: C) -> C:
+    """Give the App to a command as its first argument."""
+    return click.make_pass_decorator(App)(function)  # type: ignore[return-value] # click drops the argument
+
+
+def format_option(*formats: str) -> Callable[[C], C]:
+    """The option `--format`, which sets `App.format`."""
+
+    def remember(ctx: click.Context, _parameter: click.Parameter, value: str) -> None:
+        app = ctx.find_object(App)
+        assert app is not None  # noqa: S101 - `run` made it
+        app.format = value
+
+    return click.option(
+        "--format",
+        type=click.Choice(formats or ("text", "json")),
+        default="text",
+        show_default=True,
+        expose_value=False,
+        callback=remember,
+        help="How results are printed.",
+    )

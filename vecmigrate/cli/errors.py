@@ -1,0 +1,62 @@
+"""How errors look: one line on stderr and the exit code of the class, or a JSON object."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from vecmigrate.cli.app import App
+from vecmigrate.errors import EXIT_FAULT, EXIT_USAGE, SpecError, VecmigrateError
+
+EXIT_INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
+
+
+def report(app: App, error: BaseException) -> int:
+    """Tell the user about `error`, and return the exit code."""
+    if app.debug and not isinstance(error, click.ClickException):
+        click.echo("".join(traceback.format_exception(error)).rstrip(), err=True)
+    told = _describe(app, error)
+    if app.json:
+        click.echo(json.dumps({"error": told}, ensure_ascii=False), err=True)
+        return int(told["exit_code"])
+    for problem in told.get("problems", ()):
+        click.echo(problem["text"], err=True)
+    hint = f"; {told['hint']}" if told["hint"] else ""
+    label = "vecmigrate: " if isinstance(error, KeyboardInterrupt) else "vecmigrate: error: "
+    click.echo(label + _one_line(f"{told['message']}{hint}"), err=True)
+    return int(told["exit_code"])
+
+
+def _describe(app: App, error: BaseException) -> dict[str, Any]:
+    if isinstance(error, SpecError):
+        problems = [{**asdict(problem), "text": _one_line(str(problem))} for problem in error.problems]
+        count = sum(problem.severity == "error" for problem in error.problems)
+        message = f"{count} error{'s' * (count != 1)} in the specs"
+        return {**_told(error, message, None, error.exit_code), "problems": problems}
+    if isinstance(error, VecmigrateError):
+        return _told(error, error.message, error.hint, error.exit_code)
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        hint = f"see `{context.command_path} --help`" if context else None
+        return _told(error, error.format_message().rstrip("."), hint, error.exit_code or EXIT_USAGE)
+    if isinstance(error, KeyboardInterrupt):
+        return _told(
+            error, "interrupted", app.when_interrupted, getattr(error, "exit_code", EXIT_INTERRUPTED)
+        )
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    hint = (
+        None if app.debug else "this was not foreseen: run it again with --debug to see where it comes from"
+    )
+    return _told(error, text, hint, EXIT_FAULT)
+
+
+def _told(error: BaseException, message: str, hint: str | None, exit_code: int) -> dict[str, Any]:
+    return {"type": type(error).__name__, "message": message, "hint": hint, "exit_code": exit_code}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,235 @@
+"""Drawing progress on stderr: a bar on a terminal, plain lines elsewhere, JSON lines, or nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+    from vecmigrate.operations.progress import Progress
+
+LINE_SECONDS = 2.0
+JSON_SECONDS = 1.0
+BAR_SECONDS = 0.1
+
+
+@contextmanager
+def progress_for(*, json_lines: bool, quiet: bool, stream: TextIO | None = None) -> Iterator[Progress]:
+    """The right way to draw for `stream` (default stderr); what is drawn is ended with the block."""
+    from vecmigrate.operations.progress import Silent
+
+    output = stream or sys.stderr
+    if quiet:
+        yield Silent()
+    elif json_lines:
+        yield JsonLines(output)
+    elif output.isatty():
+        with _bar(output) as bar:
+            yield bar
+    else:
+        yield PlainLines(output)
+
+
+@dataclass
+class Pace:
+    """How fast one piece of work goes.
+
+    Measured from its first report, which after a resume is not 0: what was done before does not count.
+    """
+
+    label: str
+    total: int | None
+    clock: Callable[[], float] = time.monotonic
+    done: int = 0
+    _first: tuple[float, int] | None = None
+    _told: float | None = None
+
+    def advance(self, done: int) -> None:
+        """Take note that `done` items are done."""
+        if self._first is None:
+            self._first = (self.clock(), done)
+        self.done = done
+
+    def due(self, seconds: float) -> bool:
+        """Whether it is time to tell: at the first report, and then `seconds` after the last time."""
+        now = self.clock()
+        if self._told is not None and now - self._told < seconds:
+            return False
+        self._told = now
+        return True
+
+    @property
+    def rate(self) -> float | None:
+        """Items a second; None until that can be known."""
+        if self._first is None:
+            return None
+        seconds = self.clock() - self._first[0]
+        items = self.done - self._first[1]
+        return items / seconds if seconds > 0 and items > 0 else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until the end at this rate; None where it cannot be known."""
+        rate = self.rate
+        return max(self.total - self.done, 0) / rate if rate and self.total is not None else None
+
+
+class PlainLines:
+    """A line when work begins, at most one every two seconds while it goes on, and one at its end."""
+
+    def __init__(self, output: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._output = output
+        self._clock = clock
+        self._pace = Pace("", None, clock)
+
+    def start(self, label: str, total: int | None) -> None:
+        """Print what begins."""
+        self._pace = Pace(label, total, self._clock)
+        self._pace.due(LINE_SECONDS)
+        self._print(f"{label}: {total:,} items" if total is not None else label)
+
+    def advance(self, done: int, **counts: int) -> None:
+        """Print how far it is, if it is time to."""
+        self._pace.advance(done)
+        if self._pace.due(LINE_SECONDS):
+            self._print(f"{self._pace.label}: {', '.join(_state(self._pace, counts))}")
+
+    def message(self, text: str) -> None:
+        """Print it."""
+        self._print(text)
+
+    def finish(self, summary: str) -> None:
+        """Print how it ended."""
+        self._print(f"{self._pace.label}: {summary}" if self._pace.label else summary)
+
+    def _print(self, text: str) -> None:
+        print(text, file=self._output, flush=True)
+
+
+class JsonLines:
+    """One JSON object a line: events `start`, `progress` (at most one a second), `message` and `finish`."""
+
+    def __init__(self, output: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._output = output
+        self._clock = clock
+        self._pace = Pace("", None, clock)
+        self._counts: dict[str, int] = {}
+
+    def start(self, label: str, total: int | None) -> None:
+        """Tell what begins."""
+        self._pace = Pace(label, total, self._clock)
+        self._counts = {}
+        self._write("start", label=label, total=total)
+
+    def advance(self, done: int, **counts: int) -> None:
+        """Tell how far it is, if it is time to."""
+        self._pace.advance(done)
+        self._counts = counts
+        if self._pace.due(JSON_SECONDS):
+            rate, left = self._pace.rate, self._pace.seconds_left
+            self._write(
+                "progress",
+                label=self._pace.label,
+                done=done,
+                total=self._pace.total,
+                counts=counts,
+                rate=None if rate is None else round(rate, 1),
+                seconds_left=None if left is None else round(left, 1),
+            )
+
+    def message(self, text: str) -> None:
+        """Tell it."""
+        self._write("message", text=text)
+
+    def finish(self, summary: str) -> None:
+        """Tell how it ended."""
+        self._write(
+            "finish", label=self._pace.label, done=self._pace.done, counts=self._counts, summary=summary
+        )
+
+    def _write(self, event: str, **values: Any) -> None:
+        line = {"event": event, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **values}
+        print(json.dumps(line, ensure_ascii=False), file=self._output, flush=True)
+
+
+class Bar:
+    """A bar with rate and time left, drawn by rich; what is finished stays above it as a line."""
+
+    def __init__(self, bars: RichProgress) -> None:
+        self._bars = bars
+        self._task: TaskID | None = None
+        self._pace = Pace("", None)
+
+    def start(self, label: str, total: int | None) -> None:
+        """Show a new bar."""
+        self._remove()
+        self._pace = Pace(label, total)
+        self._task = self._bars.add_task(label, total=total, state="")
+
+    def advance(self, done: int, **counts: int) -> None:
+        """Move the bar."""
+        self._pace.advance(done)
+        if self._task is not None and self._pace.due(BAR_SECONDS):
+            self._bars.update(self._task, completed=done, state=", ".join(_state(self._pace, counts)))
+
+    def message(self, text: str) -> None:
+        """Print it above the bar."""
+        self._bars.console.print(text, markup=False, highlight=False)
+
+    def finish(self, summary: str) -> None:
+        """Replace the bar with how it ended."""
+        self._remove()
+        self.message(f"{self._pace.label}: {summary}" if self._pace.label else summary)
+
+    def _remove(self) -> None:
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+            self._task = None
+
+
+@contextmanager
+def _bar(output: TextIO) -> Iterator[Bar]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[state]}", markup=False),
+    )
+    with Progress(*columns, console=Console(file=output), transient=True) as bars:
+        yield Bar(bars)
+
+
+def _state(pace: Pace, counts: dict[str, int]) -> list[str]:
+    """The parts of a line: how much, how fast, how long still, and what else is counted."""
+    parts = [f"{pace.done:,}"]
+    if pace.total:
+        parts = [f"{pace.done:,} of {pace.total:,} ({min(pace.done / pace.total, 1):.0%})"]
+    if pace.rate is not None:
+        parts.append(f"{pace.rate:,.0f}/s")
+    if pace.seconds_left is not None:
+        parts.append(f"{duration(pace.seconds_left)} left")
+    return parts + [f"{value:,} {name.replace('_', ' ')}" for name, value in counts.items() if value]
+
+
+def duration(seconds: float) -> str:
+    """Seconds as one reads them: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,114 @@
+"""`validate`, `show-ddl` and `generate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vecmigrate.cli.app import App, Command, format_option, pass_app
+from vecmigrate.errors import EXIT_FINDINGS, Problem, StaleCodeError
+
+if TYPE_CHECKING:
+    from vecmigrate.commands.specs import GenerateResult, ValidateResult
+
+
+@click.command(cls=Command)
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@format_option("text", "json", "github")
+@click.pass_context
+@pass_app
+def validate(app: App, ctx: click.Context, paths: tuple[Path, ...]) -> None:
+    """Check specs and list every problem in them.
+
+    PATHS are files and folders; without any, the configured folder. Exits with 3 where there are errors.
+    """
+    from vecmigrate import commands
+
+    result = commands.validate(app.config, paths)
+    if app.format == "github":
+        app.out("\n".join(map(_annotation, result.problems)))
+    else:
+        app.emit(result, lambda: _findings(result))
+    if not result.ok:
+        ctx.exit(EXIT_FINDINGS)
+
+
+@click.command(cls=Command)
+@click.argument("name", required=False)
+@click.option(
+    "--server-version",
+    metavar="VERSION",
+    help="Also check that such a server can do it: a version of Redis, or of Redis and RediSearch as in "
+    "7.4/2.10.5.",
+)
+@format_option()
+@pass_app
+def show_ddl(app: App, name: str | None, *, server_version: str | None) -> None:
+    """Print the FT.CREATE commands of the specs.
+
+    NAME is that of a spec or of its index; without it, all are printed. They are as one would type them into
+    redis-cli.
+    """
+    from vecmigrate import commands
+
+    result = commands.show_ddl(app.config, name, server_version=server_version)
+    app.emit(result, lambda: "\n".join(item.command for item in result.items))
+
+
+@click.command(cls=Command)
+@click.option(
+    "--check", is_flag=True, help="Write nothing; exit with 3 and print a diff where code is stale."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the package.")
+@format_option()
+@pass_app
+def generate(app: App, *, check: bool, output: Path | None) -> None:
+    """Write the package of typed helpers from the specs."""
+    from vecmigrate import commands
+
+    try:
+        result = commands.generate(app.config, check=check, output=output)
+    except StaleCodeError as error:
+        if not app.json:
+            app.out(error.diff.rstrip("\n"))
+        raise
+    app.emit(result, lambda: _generated(result))
+
+
+def _findings(result: ValidateResult) -> str:
+    errors = sum(problem.severity == "error" for problem in result.problems)
+    warnings = len(result.problems) - errors
+    counts = [
+        f"{count} {word}{'s' * (count != 1)}"
+        for count, word in ((errors, "error"), (warnings, "warning"))
+        if count
+    ]
+    files = len(result.files)
+    summary = f"{files} spec file{'s' * (files != 1)}: {', '.join(counts) or 'no problems'}"
+    return "\n".join([*map(str, result.problems), summary])
+
+
+def _generated(result: GenerateResult) -> str:
+    if not result.written:
+        return f"{result.directory} is up to date ({len(result.files)} files)"
+    return "\n".join(f"wrote {result.directory / name}" for name in result.written)
+
+
+def _annotation(problem: Problem) -> str:
+    """A workflow command of GitHub Actions, which shows the problem beside the line."""
+    kind = "error" if problem.severity == "error" else "warning"
+    parts = {"file": problem.file, "title": f"vecmigrate {problem.code}"}
+    if problem.line:
+        parts |= {"line": str(problem.line), "col": str(max(problem.column, 1))}
+    shown = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in parts.items())
+    expected = f" ({problem.expected})" if problem.expected else ""
+    hint = f"; {problem.hint}" if problem.hint else ""
+    return f"::{kind} {shown}::{_escaped(problem.message + expected + hint)}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    for character in f"%\r\n{more}":  # the percent sign first, as the others bring it in
+        text = text.replace(character, f"%{ord(character):02X}")
+    return text
