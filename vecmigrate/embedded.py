@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -171,6 +172,8 @@ class EmbeddedRedis:
         if not self._log.closed:
             self._final_log = self._read_log()
             self._log.close()
+        if self._kept is None:  # gone already, unless the watcher was killed
+            shutil.rmtree(Path(self._log.name).parent, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self
@@ -252,7 +255,7 @@ class EmbeddedRedis:
         from redis.exceptions import RedisError
 
         deadline = time.monotonic() + _SECONDS_TO_START
-        client = Redis.from_url(self.url, socket_timeout=5, retry=None)
+        client = Redis.from_url(self.url, socket_timeout=1, retry=None)
         with contextlib.closing(client):
             while True:
                 if not self.running:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vecmigrate.testing.servers import DEFAULT_IMAGE, NoContainerEngineError, empty, server_for_tests
+from vecmigrate.testing.servers import NoContainerEngineError, empty, image_for_tests, server_for_tests
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -27,7 +27,7 @@ def pytest_report_header() -> str:
     if os.environ.get("VECMIGRATE_TEST_REDIS_URL"):
         return "vecmigrate: the server in VECMIGRATE_TEST_REDIS_URL"
     if os.environ.get("VECMIGRATE_TEST_BACKEND") == "container":
-        return f"vecmigrate: a container of {os.environ.get('VECMIGRATE_TEST_IMAGE') or DEFAULT_IMAGE}"
+        return f"vecmigrate: a container of {image_for_tests()}"
     return "vecmigrate: embedded Redis"
 
 

@@ -11,7 +11,8 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from vecmigrate.embedded import EmbeddedRedis
 from vecmigrate.errors import ConfigError, EmbeddedError
@@ -27,6 +28,11 @@ _SECONDS_TO_START = 60.0
 
 class NoContainerEngineError(EmbeddedError):
     """No container engine answers, or testcontainers is not installed."""
+
+
+def image_for_tests(environ: Mapping[str, str] = os.environ) -> str:
+    """The image that containers are made of."""
+    return environ.get("VECMIGRATE_TEST_IMAGE") or DEFAULT_IMAGE
 
 
 @contextlib.contextmanager
@@ -47,42 +53,77 @@ def server_for_tests(environ: Mapping[str, str] = os.environ) -> Iterator[str]:
         with EmbeddedRedis() as server:
             yield server.url
     elif backend == "container":
-        with redis_container(environ.get("VECMIGRATE_TEST_IMAGE") or DEFAULT_IMAGE) as url:
-            yield url
+        with RedisContainer(image_for_tests(environ)) as container:
+            yield container.url
     else:
         raise ConfigError(f"VECMIGRATE_TEST_BACKEND is {backend!r} (expected embedded or container)")
 
 
-@contextlib.contextmanager
-def redis_container(image: str, *arguments: str) -> Iterator[str]:
-    """Run `image` with further redis-server `arguments`, and yield its URL once it answers.
+class RedisContainer:
+    """A running container with Redis; ready when the constructor returns, removed when the `with` block ends.
+
+    Args:
+        image: An image with RediSearch, such as redis:8.
+        arguments: Further arguments of redis-server, such as "--appendonly", "yes".
 
     Raises:
-        NoContainerEngineError: Nothing can run a container.
+        NoContainerEngineError: Nothing can run a container of this image.
         EmbeddedError: The server in it does not answer.
     """
-    try:
-        from docker.errors import DockerException
-        from testcontainers.core.container import DockerContainer
-    except ImportError as error:
-        raise NoContainerEngineError(
-            "a container is wanted, and testcontainers is not installed", hint="pip install testcontainers"
-        ) from error
-    try:
-        container = DockerContainer(image).with_exposed_ports(REDIS_PORT)
-        if arguments:
-            container = container.with_command(list(arguments))
-        container.start()
-    except DockerException as error:
-        raise NoContainerEngineError(
-            f"no container of {image} can be started: {error}", hint="start Docker, or set DOCKER_HOST"
-        ) from error
-    try:
-        url = f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(REDIS_PORT)}/0"
-        wait_for(url)
-        yield url
-    finally:
-        container.stop()
+
+    def __init__(self, image: str, *arguments: str) -> None:
+        try:
+            from docker.errors import DockerException
+            from testcontainers.core.container import DockerContainer
+        except ImportError as error:
+            raise NoContainerEngineError(
+                "a container is wanted, and testcontainers is not installed",
+                hint="pip install testcontainers",
+            ) from error
+        try:
+            self._container = DockerContainer(image).with_exposed_ports(REDIS_PORT)
+            if arguments:
+                self._container.with_command(list(arguments))
+            self._container.start()
+        except DockerException as error:
+            raise NoContainerEngineError(
+                f"no container of {image} can be started: {error}", hint="start Docker, or set DOCKER_HOST"
+            ) from error
+        try:
+            self.wait()
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def url(self) -> str:
+        """`redis://HOST:PORT/0`; to be asked for again after a restart, which may change the port."""
+        host, port = self._container.get_container_host_ip(), self._container.get_exposed_port(REDIS_PORT)
+        return f"redis://{host}:{port}/0"
+
+    @property
+    def docker(self) -> Any:
+        """The container as docker-py knows it, for faults: `kill`, `start`, `restart`, `pause`, `unpause`."""
+        return self._container.get_wrapped_container()
+
+    def wait(self) -> None:
+        """Wait until the server answers, has loaded its data and knows RediSearch."""
+        wait_for(self.url)
+
+    def stop(self) -> None:
+        """Stop and remove the container."""
+        self._container.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
 
 
 def wait_for(url: str, seconds: float = _SECONDS_TO_START) -> None:
