@@ -1,7 +1,8 @@
 """Run the integration suite and the fault tests against Redis in containers: `make test-containers`.
 
 Sets up what is missing (an engine, an image) and takes it down again. Without any engine to be had, it says
-why and skips, except with CI=true, where that is a failure. Arguments go to pytest; paths among them replace the two suites.
+why and skips, except with CI=true, where that is a failure. Arguments go to pytest; paths among them
+replace the two suites.
 """
 
 from __future__ import annotations
