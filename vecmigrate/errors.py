@@ -70,7 +70,8 @@ class ConfigError(VecmigrateError):
 class Problem:
     """One finding in a text file, with the place where it was found.
 
-    `line` and `column` count from 1; 0 means that the finding is about the file as a whole.
+    `line` and `column` count from 1. Both are 0 for a value that came from no file: `file` is then its path
+    in the mapping, such as `fields.embedding.dims`.
     """
 
     file: str
@@ -83,10 +84,11 @@ class Problem:
     severity: Severity = "error"
 
     def __str__(self) -> str:
-        expected = f" ({self.expected})" if self.expected else ""
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        expected = f" (expected {self.expected})" if self.expected else ""
         hint = f"; {self.hint}" if self.hint else ""
         label = "warning: " if self.severity == "warning" else ""
-        return f"{self.file}:{self.line}:{self.column}: {label}{self.message}{expected}{hint}"
+        return f"{place}: {label}{self.message}{expected}{hint}"
 
 
 class SpecError(VecmigrateError):
@@ -169,6 +171,12 @@ class LockedError(VecmigrateError):
 
 class LeaseLostError(LockedError):
     """This runner's lease lapsed or was taken over, so it may not write any more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the lease was lost: it lapsed while this runner was held up, or somebody unlocked it",
+            hint="nothing was written since; run upgrade again, it goes on where the ledger says",
+        )
 
 
 class PartialError(VecmigrateError):

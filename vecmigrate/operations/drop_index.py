@@ -35,7 +35,7 @@ class DropIndex(Operation):
 
     def describe(self, state: State, revision: str) -> Sequence[Command]:
         """FT.DROPINDEX of the physical name, which takes its aliases along."""
-        return (ddl.ft_drop_index(state.get(self.name).physical, documents=False),)
+        return (ddl.ft_drop_index(state.get(self.name).physical),)
 
     def run(self, context: Context) -> None:
         """Drop it where it is there. FT.DROPINDEX only ever gets a physical name."""
@@ -47,9 +47,9 @@ class DropIndex(Operation):
                 return
         live = indexes.live_index(context, index.spec)
         if context.search.info(index.physical) is not None:
-            context.search.change(*ddl.ft_drop_index(index.physical, documents=False))
+            context.search.change(*ddl.ft_drop_index(index.physical))
         elif live is not None and (live == index.spec.index.name or live.startswith(f"{index.spec.index.name}@")):
-            context.search.change(*ddl.ft_drop_index(live, documents=False))
+            context.search.change(*ddl.ft_drop_index(live))
 
     def revert(self, step: int, state: State) -> Operation:
         """Create it anew from the spec that it had."""

@@ -157,17 +157,23 @@ def script_error(script: Script, error: BaseException) -> ScriptError:
     """The ScriptError, with file and line, for an exception that running code of `script` raised."""
     if isinstance(error, ScriptError):
         return error
+    line = script_line(script, error)
+    if isinstance(error, SyntaxError) and error.filename == str(script.path):
+        line = error.lineno or line
+    text = " ".join(str(error).split())
+    what = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return ScriptError(f"{display_path(script.path)}:{line}: {what}")
+
+
+def script_line(script: Script, error: BaseException) -> int:
+    """The last line of `script` that `error` passed through; the line of its id where it passed through none."""
     line = script.line
     traceback = error.__traceback__
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename == str(script.path):
             line = traceback.tb_lineno
         traceback = traceback.tb_next
-    if isinstance(error, SyntaxError) and error.filename == str(script.path):
-        line = error.lineno or line
-    text = " ".join(str(error).split())
-    what = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return ScriptError(f"{display_path(script.path)}:{line}: {what}")
+    return line
 
 
 def display_path(path: Path) -> str:

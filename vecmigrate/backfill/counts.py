@@ -1,0 +1,75 @@
+"""What a backfill counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vecmigrate.errors import OperationError
+
+
+@dataclass(slots=True)
+class Counts:
+    """Of the copying pass: how many items were seen, and what became of them."""
+
+    written: int = 0
+    existing: int = 0
+    rejected: int = 0
+    remarks: int = 0
+
+    @property
+    def seen(self) -> int:
+        """Items dealt with."""
+        return self.written + self.existing + self.rejected
+
+    def outcomes(self) -> dict[str, int]:
+        """By outcome, for progress."""
+        return {"written": self.written, "existing": self.existing, "rejected": self.rejected}
+
+    def __str__(self) -> str:
+        text = f"{self.written} written, {self.existing} existed already, {self.rejected} set aside"
+        return text + (f", {self.remarks} with metadata that could not be read" if self.remarks else "")
+
+
+@dataclass(slots=True)
+class Verified:
+    """Of the verifying pass. Every item of the source is counted in one of the first six.
+
+    `equal` at the destination as at the source; `newer` or `deleted` at the destination by somebody else;
+    `refreshed` because the source changed after it was copied; `late`: came to the source after the copying
+    pass had gone by, and was written now; `rejected` set aside; `missing`: changing so fast that it could not be
+    settled. `removed`: gone from the source since it was copied, so taken away at the destination too.
+    """
+
+    equal: int = 0
+    newer: int = 0
+    deleted: int = 0
+    refreshed: int = 0
+    late: int = 0
+    rejected: int = 0
+    missing: int = 0
+    removed: int = 0
+
+    @property
+    def seen(self) -> int:
+        """Items of the source that were looked at."""
+        return self.equal + self.newer + self.deleted + self.refreshed + self.late + self.rejected + self.missing
+
+    def outcomes(self) -> dict[str, int]:
+        """By outcome; those that did not occur are left out."""
+        names = ("equal", "newer", "deleted", "refreshed", "late", "rejected", "missing", "removed")
+        return {name: getattr(self, name) for name in names if name == "equal" or getattr(self, name)}
+
+    def as_record(self) -> dict[str, int]:
+        """For the ledger."""
+        return {f"verified_{name}": count for name, count in self.outcomes().items()}
+
+    def raise_if_missing(self, name: str) -> None:
+        """Raise OperationError where an item is neither there nor accounted for."""
+        if self.missing:
+            raise OperationError(
+                f"{self.missing} items of {name!r} changed faster than they could be copied (each there or set aside)",
+                hint="run upgrade again when the source is calmer",
+            )
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count} {name}" for name, count in self.outcomes().items())

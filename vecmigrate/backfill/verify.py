@@ -1,0 +1,136 @@
+"""The verifying pass: every item of the source is there, or newer at the destination, or set aside.
+
+It also catches up: what came to the source, changed there or went away after the copying pass had gone by is
+brought over now, as long as nobody else touched the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from vecmigrate.backfill.books import Books
+from vecmigrate.backfill.convert import Document, Source, digest
+from vecmigrate.backfill.counts import Verified
+from vecmigrate.backfill.lane import Lane, Words
+from vecmigrate.backfill.undo import WRITTEN, Remover, as_fields
+
+if TYPE_CHECKING:
+    from vecmigrate.backfill.engine import Backfill, Batch
+
+ROUNDS = 20
+REJECTED = b"r"
+PAGE = 200
+
+Outcome: TypeAlias = Literal["equal", "newer", "deleted", "refreshed", "late", "rejected", "missing", "gone"]
+
+
+def verify(backfill: Backfill, books: Books) -> Iterator[Verified]:
+    """Compare and settle; yields the counts after each batch, at least once.
+
+    Raises:
+        LeaseLostError: The lease was lost; nothing was written since.
+    """
+    found = Verified()
+    # A connection of its own for what differs, so that the scan goes on undisturbed.
+    lane = Lane(backfill.client)
+    try:
+        for batch in backfill.scan(0):
+            for name in _differing(backfill, books, batch, found):
+                outcome = _settle(backfill, books, lane, name)
+                if outcome != "gone":
+                    setattr(found, outcome, getattr(found, outcome) + 1)
+            yield found
+        for removed in _prune(backfill, books, lane):
+            found.removed += removed
+            yield found
+        yield found
+    finally:
+        lane.close()
+
+
+def _differing(backfill: Backfill, books: Books, batch: Batch, found: Verified) -> list[bytes]:
+    """Count what is plainly as it should be, and return the names that need a closer look."""
+    prefix, path = backfill.spec.prefix.encode(), backfill.spec.vector.path
+    names = [item.name for item in batch.items]
+    asked: list[Words] = [("UNWATCH",), ("HMGET", books.items, *names)]
+    batch.lane.send(*asked, *(("HGET", prefix + name, path) for name in names))
+    answers = batch.lane.receive()
+    # The answers to the request for metadata, which the scan sent, come first.
+    about, marks, stored = answers[: -len(names) - 2], answers[-len(names) - 1], answers[-len(names) :]
+    backfill.convert(batch, backfill.with_metadata(batch.items, about))
+    documents = {document.source.name: document for document in batch.documents}
+    differing = []
+    for name, mark, blob in zip(names, marks, stored, strict=True):
+        document = documents.get(name)
+        if document is None and mark == REJECTED:
+            found.rejected += 1
+        elif document is not None and blob == document.blob and _settled(mark, document):
+            found.equal += 1
+        else:
+            differing.append(name)
+    return differing
+
+
+def _settled(mark: bytes | None, document: Document) -> bool:
+    """Whether the item is accounted for, and what we wrote is what we would write now."""
+    return mark is not None and (not mark.startswith(WRITTEN) or mark == WRITTEN + document.digest)
+
+
+def _settle(backfill: Backfill, books: Books, lane: Lane, name: bytes) -> Outcome:
+    """Bring one item over where that is right, in one atomic step with looking at it."""
+    key = backfill.spec.prefix.encode() + name
+    for _ in range(ROUNDS):
+        lane.ask(("WATCH", backfill.embeddings_key, backfill.metadata_key, key))
+        items = backfill.read_again(lane, [name])
+        stored, mark = lane.ask(("HGETALL", key), ("HGET", books.items, name))
+        words, outcome = _decide(backfill, items, as_fields(stored), mark)
+        if words is None:
+            lane.ask(("UNWATCH",))
+            return outcome
+        if lane.ask(("MULTI",), words, ("EXEC",))[2] is not None:
+            return outcome
+    return "missing"
+
+
+def _decide(
+    backfill: Backfill, items: Sequence[Source], stored: dict[str, bytes], mark: bytes | None
+) -> tuple[Words | None, Outcome]:
+    """What to write about one item, if anything, and what that makes it."""
+    if not items:
+        return None, "gone"
+    documents, aside = backfill.converter.convert(items)
+    if aside:
+        return backfill.write_words([], aside, verifying=True), "rejected"
+    document = documents[0]
+    if not stored:
+        if mark is not None and mark != REJECTED:
+            return None, "deleted"
+        return backfill.write_words(documents, [], verifying=True), "late"
+    as_stored = digest(stored)
+    if mark == WRITTEN + as_stored and as_stored != document.digest:
+        return backfill.write_words(documents, [], verifying=True, replace=as_stored), "refreshed"
+    same = stored.get(backfill.spec.vector.path) == document.blob
+    # Without a mark it came to both sides after the copying pass; it gets one, so that every item has.
+    words = backfill.write_words(documents, [], verifying=True) if mark is None else None
+    return words, "equal" if same else "newer"
+
+
+def _prune(backfill: Backfill, books: Books, lane: Lane) -> Iterator[int]:
+    """Take away what we wrote and what has gone from the source since; yields how many, batch by batch."""
+    here, there = lane.ask(("HLEN", books.items), ("HLEN", backfill.embeddings_key))
+    if here <= there:
+        return
+    remover = Remover(lane, backfill.spec, books)
+    cursor = 0
+    while True:
+        reply, flat = lane.ask(("HSCAN", books.items, cursor, "COUNT", PAGE))[0]
+        marks: dict[bytes, bytes] = dict(zip(flat[::2], flat[1::2], strict=True))
+        ours = [name for name, mark in marks.items() if mark.startswith(WRITTEN)]
+        here_still: list[Any] = lane.ask(*(("HEXISTS", backfill.embeddings_key, name) for name in ours)) if ours else []
+        gone = {name: marks[name] for name, is_there in zip(ours, here_still, strict=True) if not is_there}
+        if gone:
+            yield remover.remove(gone, unless_in=backfill.embeddings_key)[0]
+        cursor = int(reply)
+        if cursor == 0:
+            return

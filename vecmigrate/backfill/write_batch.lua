@@ -1,0 +1,111 @@
+-- Writes one batch of a backfill: lease, source and destination are checked and the documents, the accounts and the
+-- cursor are written in one atomic step.
+--
+-- KEYS  1 lease  2 steps  3 items  4 rejects  5 legacy embeddings  6 legacy metadata
+-- ARGV  1 identity of the lease, "" where no ledger is kept
+--       2 prefix of this step's fields       3 next cursor          4 run_id of the server that gave it
+--       5 "1": compare each source text (sha1) because the source changed since it was read; else "0"
+--       6 "1": this is the verify pass: replace a document of ours whose source changed since; else "0"
+--       7 step number                        8 prefix of the documents
+--       9 number of items                   10 number of set-aside items
+--      (3 is "done" once the last batch is written)
+--      then for each item: name, digest, expiry (ms since 1970, "0" none), digest of the document to be replaced or "",
+--                          sha1 of the vector text, sha1 of the metadata text, remark or "", number of words,
+--                          field, value, ...
+--      then for each set-aside item: name, field of the source, reason
+-- Reply { written, existing, set aside, refreshed, { positions (from 1) whose source changed }, remarks }
+--
+-- items: name → "w" .. digest (written), "e" (existed before), "r" (set aside). An item is counted once, however
+-- often a scan brings it up.
+local books = ARGV[1] ~= ''
+if books and redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then
+  return redis.error_reply('FENCED the lease was lost')
+end
+local compare, verifying = ARGV[5] == '1', ARGV[6] == '1'
+local prefix, count, aside = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
+
+local function same(key, name, sum)
+  local text = redis.call('HGET', key, name)
+  return redis.sha1hex(text or '') == sum
+end
+
+local function aside_because(name, source, reason)
+  redis.call('XADD', KEYS[4], '*', 'step', ARGV[7], 'source', source, 'field', name, 'reason', reason)
+end
+
+local written, existing, rejected, refreshed, remarks, changed, notes = 0, 0, 0, 0, 0, {}, {}
+local at = 11
+local known = {}
+if books and count > 0 then
+  local names, i = {}, at
+  for n = 1, count do
+    names[n] = ARGV[i]
+    i = i + 8 + tonumber(ARGV[i + 7])
+  end
+  known = redis.call('HMGET', KEYS[3], unpack(names))
+end
+
+for n = 1, count do
+  local name, digest, expiry, replace = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local remark, words = ARGV[at + 6], tonumber(ARGV[at + 7])
+  local mark = known[n]
+  local new = not mark or string.sub(mark, 1, 1) == 'r'
+  if new or replace ~= '' then
+    local key = prefix .. name
+    if compare and not (redis.call('HEXISTS', KEYS[5], name) == 1 and same(KEYS[5], name, ARGV[at + 4])
+        and same(KEYS[6], name, ARGV[at + 5])) then
+      changed[#changed + 1] = n
+    elseif replace ~= '' then
+      -- The destination is watched by the caller, who has seen that it still is what we wrote.
+      if mark == 'w' .. replace and redis.call('EXISTS', key) == 1 then
+        local until_now = redis.call('PEXPIRETIME', key)
+        redis.call('DEL', key)
+        redis.call('HSET', key, unpack(ARGV, at + 8, at + 7 + words))
+        if expiry == '0' and until_now > 0 then expiry = until_now end
+        if expiry ~= '0' then redis.call('PEXPIREAT', key, expiry) end
+        notes[#notes + 1] = name
+        notes[#notes + 1] = 'w' .. digest
+        refreshed = refreshed + 1
+      end
+    elseif redis.call('EXISTS', key) == 1 then
+      notes[#notes + 1] = name
+      notes[#notes + 1] = 'e'
+      existing = existing + 1
+    else
+      redis.call('HSET', key, unpack(ARGV, at + 8, at + 7 + words))
+      if expiry ~= '0' then redis.call('PEXPIREAT', key, expiry) end
+      if remark ~= '' then
+        remarks = remarks + 1
+        if books then aside_because(name, KEYS[6], remark) end
+      end
+      notes[#notes + 1] = name
+      notes[#notes + 1] = 'w' .. digest
+      written = written + 1
+    end
+  end
+  at = at + 8 + words
+end
+
+for _ = 1, aside do
+  local name = ARGV[at]
+  if not books then
+    rejected = rejected + 1
+  elseif redis.call('HSETNX', KEYS[3], name, 'r') == 1 then
+    rejected = rejected + 1
+    aside_because(name, ARGV[at + 1], ARGV[at + 2])
+  end
+  at = at + 3
+end
+
+if books then
+  if #notes > 0 then redis.call('HSET', KEYS[3], unpack(notes)) end
+  local p = ARGV[2]
+  if written > 0 then redis.call('HINCRBY', KEYS[2], p .. 'done', written) end
+  if existing > 0 then redis.call('HINCRBY', KEYS[2], p .. 'skipped', existing) end
+  if remarks > 0 then redis.call('HINCRBY', KEYS[2], p .. 'remarks', remarks) end
+  if rejected > 0 then redis.call('HINCRBY', KEYS[2], p .. 'rejected', rejected) end
+  if not verifying then
+    redis.call('HSET', KEYS[2], p .. 'cursor', ARGV[3], p .. 'run_id', ARGV[4])
+  end
+end
+return { written, existing, rejected, refreshed, changed, remarks }

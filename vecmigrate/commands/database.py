@@ -1,0 +1,361 @@
+"""The commands about a database. Each takes a session and returns a result; none prints."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+
+import os
+import redis
+
+from vecmigrate.commands.results import (
+    CurrentResult,
+    CurrentRevision,
+    HolderStatus,
+    PartialStatus,
+    PlannedRevision,
+    PlannedStep,
+    RejectsResult,
+    RevisionStatus,
+    StampResult,
+    StatusResult,
+    UnlockResult,
+    UpgradeResult,
+)
+from vecmigrate.config import Config
+from vecmigrate.errors import ConfigError, LockedError
+from vecmigrate.operations.base import RejectLimit
+from vecmigrate.operations.progress import Progress, Silent
+from vecmigrate.operations.recorder import Variables
+from vecmigrate.runtime import connect
+from vecmigrate.runtime.history import History
+from vecmigrate.runtime.lease import Holder, Lease, holder
+from vecmigrate.runtime.ledger import Ledger, LedgerWriter, RevisionRecord, now
+from vecmigrate.runtime.runner import RevisionOutcome, Runner, outline
+
+EMBEDDED = "embedded:"
+_REJECT_LIMIT = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<percent>%?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A server, a ledger in it, and the migrations on disk."""
+
+    config: Config
+    url: str
+    client: redis.Redis
+    server: connect.Server
+    ledger: Ledger
+    variables: Variables
+
+    def history(self) -> History:
+        """The scripts on disk, read anew."""
+        return History(self.config.migrations, self.variables)
+
+
+@contextmanager
+def open_session(
+    config: Config,
+    *,
+    redis_url: str | None = None,
+    namespace: str | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Session]:
+    """Connect; what redis-py raises inside the block comes out as ServerError in one line.
+
+    The server is `redis_url`, or VECMIGRATE_REDIS_URL, or REDIS_URL, or what the configuration says.
+
+    Raises:
+        ConfigError: No URL is known, or it cannot be read.
+        ServerError: The server cannot be reached, or vecmigrate cannot work with it.
+    """
+    url = redis_url or os.environ.get("VECMIGRATE_REDIS_URL") or os.environ.get("REDIS_URL") or config.redis
+    if not url:
+        raise ConfigError(
+            "no Redis is named (a URL such as redis://localhost:6379/0)",
+            hint="give --redis URL, set VECMIGRATE_REDIS_URL, or put `redis` into the configuration",
+        )
+    with ExitStack() as stack:
+        if url.startswith(EMBEDDED):
+            # Imported only where it is used: the wheels are an extra.
+            from vecmigrate.embedded import EmbeddedRedis, parse_embedded_url  # noqa: PLC0415
+
+            url = stack.enter_context(EmbeddedRedis(parse_embedded_url(url))).url
+        stack.enter_context(connect.told(url))
+        client = connect.connect(url)
+        stack.callback(client.close)
+        yield Session(
+            config=config,
+            url=connect.redact(url),
+            client=client,
+            server=connect.look(client),
+            ledger=Ledger(client, namespace or config.namespace),
+            variables=Variables(given=dict(variables or {}), configured=config.variables),
+        )
+
+
+def upgrade(  # noqa: PLR0913  # one parameter for each option
+    session: Session,
+    revision: str = "head",
+    *,
+    dry_run: bool = False,
+    wait: float = 0.0,
+    accept_changed: bool = False,
+    max_rejects: str | None = None,
+    progress: Progress | None = None,
+) -> UpgradeResult:
+    """Apply what is pending up to `revision`; a revision that stopped half-way goes on where it stopped.
+
+    Raises:
+        HistoryAlteredError: An applied script was changed, or is gone.
+        LockedError: Another runner holds the lease for longer than `wait` seconds.
+        PartialError: A step failed. The ledger knows which, and how far it came.
+    """
+    limit = parse_reject_limit(max_rejects)
+    history = session.history()
+    history.check_variables()
+    records = session.ledger.revisions()
+    changed = history.changed(records)
+    if not (accept_changed and changed):
+        history.check_unaltered(records)
+    path = history.graph.upgrade_path(_applied(records), revision)
+    if dry_run:
+        return UpgradeResult("upgrade", _current(history, records), planned=_planned(history, path, "upgrade"), dry_run=True)
+    if not path and not changed:
+        return UpgradeResult("upgrade", _current(history, records))
+    outcomes: list[RevisionOutcome] = []
+    with Lease(session.client, session.ledger.keys, seconds=session.config.lease_seconds, wait=wait) as lease:
+        # Read again: another runner may have been at work until now.
+        records = session.ledger.revisions()
+        accepted = _accept(history, records, LedgerWriter(session.ledger, lease)) if accept_changed else ()
+        records = session.ledger.revisions()
+        history.check_unaltered(records)
+        runner = _runner(session, history, lease, progress, limit)
+        for name in history.graph.upgrade_path(_applied(records), revision):
+            outcomes.append(runner.upgrade(name))
+        records = session.ledger.revisions()
+    return UpgradeResult("upgrade", _current(history, records), tuple(outcomes), accepted=accepted)
+
+
+def downgrade(
+    session: Session,
+    revision: str,
+    *,
+    dry_run: bool = False,
+    wait: float = 0.0,
+    progress: Progress | None = None,
+) -> UpgradeResult:
+    """Take back what is applied above `revision`, the newest first.
+
+    Raises:
+        HistoryAlteredError, LockedError, PartialError: As upgrade.
+    """
+    history = session.history()
+    history.check_variables()
+    records = session.ledger.revisions()
+    history.check_unaltered(records)
+    path = history.graph.downgrade_path(list(records), revision)
+    if dry_run:
+        return UpgradeResult(
+            "downgrade", _current(history, records), planned=_planned(history, path, "downgrade"), dry_run=True
+        )
+    if not path:
+        return UpgradeResult("downgrade", _current(history, records))
+    outcomes: list[RevisionOutcome] = []
+    seconds = session.config.lease_seconds
+    with Lease(session.client, session.ledger.keys, seconds=seconds, wait=wait, command="downgrade") as lease:
+        records = session.ledger.revisions()
+        history.check_unaltered(records)
+        runner = _runner(session, history, lease, progress, None)
+        for name in history.graph.downgrade_path(list(records), revision):
+            outcomes.append(runner.downgrade(name))
+        records = session.ledger.revisions()
+    return UpgradeResult("downgrade", _current(history, records), tuple(outcomes))
+
+
+def current(session: Session) -> CurrentResult:
+    """The revisions that the database is at."""
+    history = session.history()
+    records = session.ledger.revisions()
+    heads = set(history.graph.heads())
+    return CurrentResult(
+        tuple(CurrentRevision(name, name in heads, records[name].message) for name in _current(history, records))
+    )
+
+
+def status(session: Session) -> StatusResult:
+    """Where the database is, what is pending, what stopped half-way, and who is at work."""
+    history = session.history()
+    records = session.ledger.revisions()
+    at_work = holder(session.client, session.ledger.keys)
+    changed = set(history.changed(records))
+    listed = [_revision_status(history, records, name, changed, at_work) for name in history.graph.topological()]
+    listed += [
+        RevisionStatus(name, record.message, record.status, record.finished_at, record.seconds, record.by, missing=True)
+        for name, record in records.items()
+        if name not in history.scripts
+    ]
+    errors = session.ledger.last_errors(1)
+    version = session.server.version
+    search = ".".join(map(str, version.search)) if version.search else "none"
+    return StatusResult(
+        redis=session.url,
+        server=f"Redis {'.'.join(map(str, version.redis))}, RediSearch {search}",
+        namespace=session.ledger.keys.namespace,
+        current=_current(history, records),
+        heads=history.graph.heads(),
+        pending=tuple(name for name in history.graph.topological() if name not in _applied(records)),
+        partial=tuple(_partial(session, record) for record in records.values() if record.status != "applied"),
+        last_error=errors[0] if errors else None,
+        lease=_holder_status(at_work),
+        revisions=tuple(listed),
+    )
+
+
+def stamp(session: Session, revision: str, *, purge: bool = False, wait: float = 0.0) -> StampResult:
+    """Make the ledger say that the database is at `revision`, without running anything.
+
+    With `purge` every entry is removed first, those of scripts that are gone included.
+    """
+    history = session.history()
+    seconds = session.config.lease_seconds
+    with Lease(session.client, session.ledger.keys, seconds=seconds, wait=wait, command="stamp") as lease:
+        records = session.ledger.revisions()
+        if not purge:
+            history.check_unaltered({name: record for name, record in records.items() if name not in history.scripts})
+        known = [name for name in records if name in history.scripts]
+        wanted = history.graph.resolve(revision, known)
+        target = set(wanted) | history.graph.ancestors(*wanted)
+        writer = LedgerWriter(session.ledger, lease)
+        doomed = [name for name in records if purge or name not in target]
+        for name in doomed:
+            writer.forget(name, "purged" if purge else "stamped away")
+        added = []
+        for name in history.graph.topological():
+            if name in target and (purge or name not in records or records[name].status != "applied"):
+                script = history.scripts[name]
+                record = RevisionRecord(name, "applied", script.checksum, script.message, now(), now(), 0.0, by="stamp")
+                writer.put(record, "stamped")
+                added.append(name)
+        records = session.ledger.revisions()
+    removed = tuple(name for name in doomed if name not in target)
+    return StampResult(_current(history, records), tuple(added), removed)
+
+
+def unlock(session: Session, *, force: bool) -> UnlockResult:
+    """Take the lease from whoever holds it; a runner that still lives stops before its next write.
+
+    Raises:
+        LockedError: There is a holder, and `force` is false.
+    """
+    at_work = holder(session.client, session.ledger.keys)
+    if at_work is None:
+        return UnlockResult(None, removed=False)
+    if not force:
+        raise LockedError(f"the lease is held by {at_work}", hint="add --force to take it away")
+    keys = session.ledger.keys
+    with session.client.pipeline(transaction=True) as pipe:
+        pipe.delete(keys.lease)
+        pipe.xadd(keys.log, {"event": "unlock", "revision": "", "holder": str(at_work), "error": ""})
+        pipe.execute()
+    return UnlockResult(_holder_status(at_work), removed=True)
+
+
+def rejects(session: Session, revision: str | None = None) -> RejectsResult:
+    """What was set aside by `revision`, or by all of them."""
+    history = session.history()
+    records = session.ledger.revisions()
+    names = history.graph.resolve(revision, _applied(records)) if revision else tuple(records)
+    return RejectsResult(tuple(item for name in names for item in session.ledger.rejects(name)))
+
+
+def parse_reject_limit(text: str | None) -> RejectLimit | None:
+    """`10` or `2.5%` as a limit; raises ConfigError for anything else."""
+    if text is None:
+        return None
+    found = _REJECT_LIMIT.fullmatch(text.strip())
+    share = float(found["number"]) / 100 if found and found["percent"] else None
+    if found is None or (share is None and "." in found["number"]) or (share is not None and share > 1):
+        raise ConfigError(f"{text!r} is no limit on rejects (a number such as 10, or a share such as 2.5%)")
+    return RejectLimit(share=share) if share is not None else RejectLimit(count=int(found["number"]))
+
+
+def _runner(
+    session: Session, history: History, lease: Lease, progress: Progress | None, limit: RejectLimit | None
+) -> Runner:
+    return Runner(session.client, session.server, session.ledger, history, lease, progress or Silent(), limit)
+
+
+def _applied(records: Mapping[str, RevisionRecord]) -> list[str]:
+    return [name for name, record in records.items() if record.status == "applied"]
+
+
+def _current(history: History, records: Mapping[str, RevisionRecord]) -> tuple[str, ...]:
+    return history.graph.current([name for name in _applied(records) if name in history.scripts])
+
+
+def _planned(history: History, path: list[str], direction: str) -> tuple[PlannedRevision, ...]:
+    planned = []
+    for name in path:
+        plan = history.upgrade(name) if direction == "upgrade" else history.downgrade(name)
+        steps = tuple(PlannedStep(title, commands) for title, commands in outline(plan))
+        planned.append(PlannedRevision(name, plan.script.message, steps))
+    return tuple(planned)
+
+
+def _accept(history: History, records: Mapping[str, RevisionRecord], writer: LedgerWriter) -> tuple[str, ...]:
+    changed = history.changed(records)
+    for name in changed:
+        writer.put(replace(records[name], checksum=history.scripts[name].checksum), "change accepted")
+    return tuple(changed)
+
+
+def _revision_status(
+    history: History,
+    records: Mapping[str, RevisionRecord],
+    name: str,
+    changed: set[str],
+    at_work: Holder | None,
+) -> RevisionStatus:
+    record = records.get(name)
+    message = history.scripts[name].message
+    if record is None:
+        return RevisionStatus(name, message, "pending")
+    return RevisionStatus(
+        name,
+        message,
+        _told_status(record, at_work),
+        record.finished_at,
+        record.seconds,
+        record.by,
+        changed=name in changed,
+    )
+
+
+def _told_status(record: RevisionRecord, at_work: Holder | None) -> str:
+    # Nobody is at work: the runner that wrote "running" was killed.
+    return "partial" if record.status == "running" and at_work is None else record.status
+
+
+def _partial(session: Session, record: RevisionRecord) -> PartialStatus:
+    direction = "d" if record.status == "reverting" else "u"
+    values: dict[str, str] = {}
+    for step in session.ledger.steps(record.revision):
+        if step.number == record.step and step.direction == direction:
+            values = dict(step.values)
+    at_work = holder(session.client, session.ledger.keys)
+    return PartialStatus(
+        revision=record.revision,
+        status=_told_status(record, at_work),
+        step=record.step,
+        operation=values.get("operation", ""),
+        cursor=values.get("cursor"),
+        values={name: value for name, value in values.items() if name not in ("operation", "fingerprint")},
+        error=record.error,
+    )
+
+
+def _holder_status(at_work: Holder | None) -> HolderStatus | None:
+    return None if at_work is None else HolderStatus(**asdict(at_work))

@@ -1,0 +1,141 @@
+"""What the commands about a database return. `to_dict` gives what `--format json` prints."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from vecmigrate.runtime.ledger import Reject
+from vecmigrate.runtime.runner import RevisionOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON shows it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One operation of a dry run, and the Redis commands that it would send."""
+
+    operation: str
+    commands: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRevision:
+    """One revision of a dry run."""
+
+    revision: str
+    message: str
+    steps: tuple[PlannedStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeResult(_Result):
+    """Of upgrade and downgrade: what was done, or in a dry run what would be; `current` is the state afterwards."""
+
+    direction: str
+    current: tuple[str, ...]
+    revisions: tuple[RevisionOutcome, ...] = ()
+    planned: tuple[PlannedRevision, ...] = ()
+    dry_run: bool = False
+    accepted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentRevision:
+    """One revision that the database is at."""
+
+    revision: str
+    is_head: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentResult(_Result):
+    """Of current: the applied revisions that no other applied one stands on."""
+
+    revisions: tuple[CurrentRevision, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionStatus:
+    """One revision on disk or in the ledger. `status`: pending, running, partial, reverting or applied."""
+
+    revision: str
+    message: str
+    status: str
+    finished_at: str | None = None
+    seconds: float | None = None
+    by: str | None = None
+    changed: bool = False
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PartialStatus:
+    """Where a revision stopped half-way."""
+
+    revision: str
+    status: str
+    step: int
+    operation: str
+    cursor: str | None
+    values: dict[str, str]
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HolderStatus:
+    """Who holds the lease."""
+
+    token: int
+    who: str
+    host: str
+    pid: int
+    since: str
+    command: str
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class StatusResult(_Result):
+    """Of status: where the database is, what is to come, and who is at work."""
+
+    redis: str
+    server: str
+    namespace: str
+    current: tuple[str, ...]
+    heads: tuple[str, ...]
+    pending: tuple[str, ...]
+    partial: tuple[PartialStatus, ...]
+    last_error: dict[str, str] | None
+    lease: HolderStatus | None
+    revisions: tuple[RevisionStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StampResult(_Result):
+    """Of stamp: what the ledger says now, without anything having been run."""
+
+    current: tuple[str, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockResult(_Result):
+    """Of unlock: whose lease was taken away, if there was one."""
+
+    holder: HolderStatus | None
+    removed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RejectsResult(_Result):
+    """Of rejects: what was set aside, oldest first."""
+
+    items: tuple[Reject, ...]

@@ -1,0 +1,144 @@
+"""Connecting to a server, looking at what it is, and telling its faults in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from vecmigrate.errors import ConfigError, LeaseLostError, ReadOnlyServerError, ServerError
+from vecmigrate.search.versions import ServerVersion, parse_module_version
+
+CONNECT_SECONDS = 5.0
+_SECRETS = frozenset({"password", "ssl_password"})
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What a server is. `run_id` changes with each start of its process; SCAN cursors die with it."""
+
+    version: ServerVersion
+    run_id: str
+
+
+def redact(url: str) -> str:
+    """`url` without its passwords, for messages."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "(an URL that cannot be read)"
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        return parts.scheme + ":" + parts.path
+    user, at, host = parts.netloc.rpartition("@")
+    if at and ":" in user:
+        user = user.partition(":")[0] + ":***"
+    query = [(name, "***" if name in _SECRETS else value) for name, value in parse_qsl(parts.query)]
+    return urlunsplit(parts._replace(netloc=user + at + host, query=urlencode(query, safe="*/")))
+
+
+def connect(url: str) -> redis.Redis:
+    """A client for `url` that answers bytes and never retries by itself.
+
+    A retry would hide that the server was restarted, and with it that every stored cursor is void.
+    """
+    try:
+        client: redis.Redis = redis.Redis.from_url(
+            url, decode_responses=False, retry=Retry(NoBackoff(), 0), socket_connect_timeout=CONNECT_SECONDS
+        )
+    except ValueError as error:
+        raise ConfigError(
+            f"{redact(url)!r} is no Redis URL (redis://, rediss://, unix:// or embedded:[DIR])", hint=str(error)
+        ) from None
+    # An URL may ask for decoded replies; vectors are bytes.
+    client.connection_pool.connection_kwargs["decode_responses"] = False
+    return client
+
+
+def look(client: redis.Redis) -> Server:
+    """What the server is; raises ServerError where vecmigrate cannot work with it."""
+    info: dict[str, Any] = client.info()
+    modules = {_text(item.get(b"name", item.get("name"))): item for item in _modules(client)}
+    if "search" not in modules:
+        raise ServerError(
+            f"Redis {info['redis_version']} has no RediSearch (its module `search`)",
+            hint="use Redis 8, Redis Stack, or `embedded:`",
+        )
+    if info.get("cluster_enabled"):
+        raise ServerError(
+            "this is a node of a Redis Cluster (a single server, with replicas if you like)",
+            hint="docs/migrations.md says what stands in the way",
+        )
+    if info.get("role") != "master":
+        raise ReadOnlyServerError(
+            f"this server is a replica of {info.get('master_host')}:{info.get('master_port')} (a server that takes writes)",
+            hint="give the URL of the primary",
+        )
+    found = modules["search"]
+    return Server(
+        version=ServerVersion(
+            redis=_version(str(info["redis_version"])),
+            search=parse_module_version(int(found.get(b"ver", found.get("ver", 0)))),
+        ),
+        run_id=str(info["run_id"]),
+    )
+
+
+def run_id(client: redis.Redis) -> str:
+    """The id of the server's process."""
+    return str(client.info("server")["run_id"])
+
+
+@contextmanager
+def told(url: str) -> Iterator[None]:
+    """Turn what redis-py raises into one line that says what to do."""
+    where = redact(url)
+    try:
+        yield
+    except redis.exceptions.AuthenticationError as error:
+        wanted = "wants a password" if "NOAUTH" in str(error) or "without any password" in str(error) else "refuses us"
+        raise ServerError(f"Redis at {where} {wanted} ({error})", hint="put user and password into the URL") from error
+    except redis.exceptions.BusyLoadingError as error:
+        raise ServerError(f"Redis at {where} is still loading its data", hint="try again in a while") from error
+    except redis.exceptions.ReadOnlyError as error:
+        raise ReadOnlyServerError(f"Redis at {where} takes no writes ({error})", hint="give the URL of the primary") from error
+    except redis.exceptions.NoPermissionError as error:
+        raise ServerError(f"Redis at {where} does not allow this user all that is needed ({error})") from error
+    except redis.exceptions.TimeoutError as error:
+        raise ServerError(f"Redis at {where} does not answer in time ({error})") from error
+    except redis.exceptions.ConnectionError as error:
+        raise ServerError(
+            f"no Redis to be reached at {where} ({error})", hint="start one, or give --redis URL; `embedded:` needs none"
+        ) from error
+    except redis.exceptions.OutOfMemoryError as error:
+        raise ServerError(f"Redis at {where} is out of memory ({error})", hint="raise maxmemory") from error
+    except redis.exceptions.ResponseError as error:
+        text = str(error)
+        if text.startswith("FENCED"):
+            raise LeaseLostError from error
+        if text.startswith("NOAUTH"):
+            raise ServerError(f"Redis at {where} wants a password", hint="put user and password into the URL") from error
+        if text.startswith("MISCONF"):
+            raise ServerError(f"Redis at {where} refuses writes because it cannot save ({text})") from error
+        raise ServerError(f"Redis at {where} says: {text}") from error
+    except redis.exceptions.RedisError as error:
+        raise ServerError(f"Redis at {where}: {error}") from error
+
+
+def _modules(client: redis.Redis) -> list[dict[Any, Any]]:
+    reply = client.execute_command("MODULE LIST")
+    return [item if isinstance(item, dict) else dict(zip(item[::2], item[1::2], strict=False)) for item in reply]
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _version(text: str) -> tuple[int, int, int]:
+    numbers = [int(part) for part in text.split(".")[:3]]
+    return (numbers[0], numbers[1], numbers[2])

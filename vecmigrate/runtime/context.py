@@ -1,0 +1,40 @@
+"""What the runner hands to each operation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import redis
+
+from vecmigrate.backfill.books import Books
+from vecmigrate.operations.base import RejectLimit
+from vecmigrate.operations.progress import Progress
+from vecmigrate.operations.state import State
+from vecmigrate.runtime.ledger import LedgerWriter, Step, books
+from vecmigrate.runtime.search_server import FencedSearch
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """`operations.base.Context` over a client, a ledger and a lease."""
+
+    revision: str
+    state: State
+    step: Step
+    progress: Progress
+    max_rejects: RejectLimit | None
+    search: FencedSearch
+    client: redis.Redis
+    writer: LedgerWriter
+
+    def upgrade_step(self, step: int) -> Step:
+        """The step that this revision's upgrade recorded under that number."""
+        return Step(self.writer, self.revision, step, "u")
+
+    def books(self, *, upgrade_step: int | None = None) -> Books:
+        """Where a backfill keeps its accounts: of this step, or of that step of the upgrade."""
+        return books(self.writer, self.revision, self.step.number if upgrade_step is None else upgrade_step)
+
+    def check_lease(self) -> None:
+        """Raise LeaseLostError where this runner may not write any more."""
+        self.writer.lease.check()

@@ -1,0 +1,124 @@
+"""The scripts on disk and what is recorded of them: state at a revision, and whether history was altered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vecmigrate.errors import HistoryAlteredError, ScriptError, VecmigrateError
+from vecmigrate.operations.recorder import Recorded, Recorder, Variables
+from vecmigrate.operations.state import State
+from vecmigrate.revisions.graph import RevisionGraph
+from vecmigrate.revisions.scripts import (
+    Script,
+    display_path,
+    load_module,
+    load_scripts,
+    script_error,
+    script_line,
+)
+from vecmigrate.runtime.ledger import RevisionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one revision does in one direction."""
+
+    script: Script
+    recorded: tuple[Recorded, ...]
+
+
+class History:
+    """Every script, the graph they form, and what each records. Needs no server."""
+
+    def __init__(self, directory: Path, variables: Variables) -> None:
+        self.scripts = {script.revision: script for script in load_scripts(directory)}
+        self.graph = RevisionGraph.from_nodes(self.scripts.values())
+        self.variables = variables
+        self._upgrades: dict[str, tuple[Recorded, ...]] = {}
+        self._states: dict[str, State] = {}
+
+    def upgrade(self, revision: str) -> Plan:
+        """What upgrading to `revision` from its parents records."""
+        self._record(revision)
+        return Plan(self.scripts[revision], self._upgrades[revision])
+
+    def downgrade(self, revision: str) -> Plan:
+        """What taking `revision` back records."""
+        self._record(revision)
+        script = self.scripts[revision]
+        recorder = Recorder(revision, self._states[revision], base=self._before(revision), variables=self.variables)
+        self._call(script, "downgrade", recorder)
+        return Plan(script, tuple(recorder.recorded))
+
+    def state(self, revision: str) -> State:
+        """The state after `revision`: the fold over it and all its ancestors."""
+        self._record(revision)
+        return self._states[revision]
+
+    def check_unaltered(self, applied: Mapping[str, RevisionRecord]) -> None:
+        """Raise HistoryAlteredError where an applied script was changed or is gone."""
+        for revision, record in applied.items():
+            script = self.scripts.get(revision)
+            if script is None:
+                raise HistoryAlteredError(
+                    f"the ledger has revision {revision} ({record.message or record.status}), and no script has it "
+                    f"(a script for each applied revision)",
+                    hint="bring the script back, or `vecmigrate stamp` where this database belongs",
+                )
+            if record.status == "applied" and record.checksum != script.checksum:
+                raise HistoryAlteredError(
+                    f"{script.path.name} was changed after it was applied "
+                    f"({record.checksum} then, {script.checksum} now)",
+                    hint="undo the change and write a new revision, or pass --accept-changed if it makes no difference",
+                )
+
+    def changed(self, applied: Mapping[str, RevisionRecord]) -> list[str]:
+        """The applied revisions whose script has another checksum now."""
+        return [
+            revision
+            for revision, record in applied.items()
+            if record.status == "applied"
+            and revision in self.scripts
+            and record.checksum != self.scripts[revision].checksum
+        ]
+
+    def check_variables(self) -> None:
+        """Raise ScriptError where `-x` names a variable that no migration asks for."""
+        for revision in self.scripts:
+            self._record(revision)
+        unknown = self.variables.unknown()
+        if unknown:
+            known = ", ".join(sorted(self.variables.asked)) or "none"
+            raise ScriptError(f"no migration asks for {', '.join(unknown)} (one of: {known})", hint="mend the -x option")
+
+    def _record(self, revision: str) -> None:
+        if revision in self._states:
+            return
+        before = self._before(revision)
+        script = self.scripts[revision]
+        recorder = Recorder(revision, before, variables=self.variables)
+        self._call(script, "upgrade", recorder)
+        self._upgrades[revision] = tuple(recorder.recorded)
+        self._states[revision] = recorder.state
+
+    def _before(self, revision: str) -> State:
+        """The state that `revision` starts from: that of its parents, branches put together."""
+        script = self.scripts[revision]
+        state = State()
+        for parent in (*script.down_revision, *script.depends_on):
+            for name in self.graph.resolve(parent):
+                self._record(name)
+                state = state.merged(self._states[name])
+        return state
+
+    def _call(self, script: Script, function: str, recorder: Recorder) -> None:
+        module = load_module(script)
+        try:
+            getattr(module, function)(recorder)
+        except VecmigrateError as error:
+            place = f"{display_path(script.path)}:{script_line(script, error)}"
+            raise ScriptError(f"{place}: {error.message}", hint=error.hint) from error
+        except Exception as error:
+            raise script_error(script, error) from error

@@ -1,0 +1,58 @@
+"""The names of the ledger's keys. All share one hash tag, so one Lua call can guard and write them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from vecmigrate.errors import ConfigError
+
+_NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerKeys:
+    """The ledger of one namespace: services that share a Redis have one each."""
+
+    namespace: str
+
+    def __post_init__(self) -> None:
+        if not _NAMESPACE.fullmatch(self.namespace):
+            raise ConfigError(
+                f"{self.namespace!r} is no namespace (letters, digits and _ . : -, at most 64, a letter or digit first)"
+            )
+
+    def _key(self, name: str) -> str:
+        return f"vecmigrate:{{{self.namespace}}}:{name}"
+
+    @property
+    def lease(self) -> str:
+        """Hash: who runs; it expires by itself."""
+        return self._key("lease")
+
+    @property
+    def fence(self) -> str:
+        """Counter: the last token given out."""
+        return self._key("fence")
+
+    @property
+    def revisions(self) -> str:
+        """Hash: revision → JSON record."""
+        return self._key("revisions")
+
+    @property
+    def log(self) -> str:
+        """Stream: every run, append-only."""
+        return self._key("log")
+
+    def steps(self, revision: str) -> str:
+        """Hash: what is known of each step of `revision`."""
+        return self._key(f"steps:{revision}")
+
+    def rejects(self, revision: str) -> str:
+        """Stream: what was set aside, and why."""
+        return self._key(f"rejects:{revision}")
+
+    def items(self, revision: str, step: int) -> str:
+        """Hash: what became of each item of a backfill; what downgrade goes by."""
+        return self._key(f"items:{revision}:{step}")

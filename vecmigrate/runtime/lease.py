@@ -1,0 +1,187 @@
+"""The lease: one runner at a time, a heartbeat, and a fencing token that guards every write.
+
+Protocol: `SET NX`-like acquisition by Lua that also gives out a growing token; the key expires by itself; every
+write is a Lua call that first compares the lease's identity, `token:runner`. So a runner that slept past its
+lease cannot write, however late it wakes (see M. Kleppmann, "How to do distributed locking", 2016).
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from types import TracebackType
+from typing import Any
+from uuid import uuid4
+
+import redis
+
+from vecmigrate.errors import LeaseLostError, LockedError
+from vecmigrate.runtime.keys import LedgerKeys
+
+POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds the lease. `seconds_left` until it lapses, unless it is renewed."""
+
+    token: int
+    who: str
+    host: str
+    pid: int
+    since: str
+    command: str
+    seconds_left: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.who} on {self.host} (process {self.pid}, {self.command}, since {self.since}, "
+            f"token {self.token}, lapses in {self.seconds_left:.0f} s unless renewed)"
+        )
+
+
+def script(name: str) -> str:
+    """The text of one of the Lua scripts beside this module."""
+    return resources.files("vecmigrate.runtime").joinpath("lua", name).read_text()
+
+
+def holder(client: redis.Redis, keys: LedgerKeys) -> Holder | None:
+    """Who holds the lease now, or None."""
+    fields: dict[Any, Any] = client.hgetall(keys.lease)  # type: ignore[assignment]  # typed for the async client too
+    return _holder(fields, int(client.pttl(keys.lease))) if fields else None  # type: ignore[arg-type]  # likewise
+
+
+def _holder(fields: dict[Any, Any], milliseconds: int) -> Holder:
+    text = {key.decode(): value.decode() for key, value in fields.items()}
+    return Holder(
+        token=int(text.get("token", 0)),
+        who=text.get("who", "?"),
+        host=text.get("host", "?"),
+        pid=int(text.get("pid", 0)),
+        since=text.get("since", "?"),
+        command=text.get("command", "?"),
+        seconds_left=max(0, milliseconds) / 1000,
+    )
+
+
+class Lease:
+    """The lease of one namespace, held for the length of a `with` block.
+
+    Args:
+        client: The client to hold it through.
+        keys: The ledger's keys.
+        seconds: How long it lives without a renewal; it is renewed three times as often.
+        wait: How many seconds to wait for another holder to finish.
+        command: What this runner does, for those who find the lease taken.
+
+    Raises:
+        LockedError: On entering, where another runner holds it for longer than `wait`.
+    """
+
+    def __init__(
+        self, client: redis.Redis, keys: LedgerKeys, *, seconds: float, wait: float = 0.0, command: str = "upgrade"
+    ) -> None:
+        self._client = client
+        self._keys = keys
+        self._seconds = seconds
+        self._wait = wait
+        self._command = command
+        self._guarded = client.register_script(script("guarded.lua"))
+        self._renew = client.register_script(script("renew.lua"))
+        self._stop = threading.Event()
+        self._lost = threading.Event()
+        self._valid_until = 0.0
+        self._heartbeat: threading.Thread | None = None
+        self.identity = ""
+
+    def __enter__(self) -> Lease:
+        """Take it, and keep it by a heartbeat until the block ends."""
+        acquire = self._client.register_script(script("acquire.lua"))
+        runner = uuid4().hex
+        deadline = time.monotonic() + self._wait
+        while True:
+            asked = time.monotonic()
+            reply: Any = acquire(
+                keys=[self._keys.lease, self._keys.fence], args=[runner, int(self._seconds * 1000), *self._description()]
+            )
+            if reply[0]:
+                break
+            fields = dict(zip(reply[1][::2], reply[1][1::2], strict=True))
+            if time.monotonic() >= deadline:
+                raise LockedError(
+                    f"another runner is at work: {_holder(fields, int(reply[2]))}",
+                    hint="wait for it (--wait SECONDS), or `vecmigrate unlock --force` if it is gone for good",
+                )
+            time.sleep(POLL_SECONDS)
+        self.identity = f"{int(reply[0])}:{runner}"
+        self._valid_until = asked + self._seconds
+        self._heartbeat = threading.Thread(target=self._beat, name="vecmigrate-lease", daemon=True)
+        self._heartbeat.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give it back where it still is ours."""
+        self._stop.set()
+        if self._heartbeat is not None:
+            self._heartbeat.join()
+        try:
+            self._renew(keys=[self._keys.lease], args=[self.identity, 0])
+        except redis.RedisError:
+            # The server is gone, and with it our way to give the lease back: it lapses by itself.
+            return
+
+    def check(self) -> None:
+        """Raise LeaseLostError where this runner can no longer be sure of its lease."""
+        if self._lost.is_set() or time.monotonic() > self._valid_until:
+            raise LeaseLostError
+
+    def guarded(self, *commands: Sequence[str | bytes | int], keys: Sequence[str] = ()) -> Any:
+        """Run `commands` in one atomic step with the check of the lease; the reply is that of the last one.
+
+        Raises:
+            LeaseLostError: The lease was lost; none of the commands ran.
+        """
+        self.check()
+        words: list[str | bytes | int] = [self.identity]
+        for command in commands:
+            words += [len(command), *command]
+        try:
+            return self._guarded(keys=[self._keys.lease, *keys], args=words)
+        except redis.ResponseError as error:
+            if str(error).startswith("FENCED"):
+                raise LeaseLostError from error
+            raise
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self._seconds / 3):
+            asked = time.monotonic()
+            try:
+                kept = self._renew(keys=[self._keys.lease], args=[self.identity, int(self._seconds * 1000)])
+            except redis.RedisError:
+                # Not answered is not lost: `check` judges by the clock, the server by the token.
+                continue
+            if not kept:
+                self._lost.set()
+                return
+            self._valid_until = asked + self._seconds
+
+    def _description(self) -> list[str]:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return ["who", whoami(), "host", socket.gethostname(), "pid", str(os.getpid()), "since", now, "command", self._command]
+
+
+def whoami() -> str:
+    """The user's name, as far as the system knows it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

@@ -1,0 +1,234 @@
+"""The ledger in Redis: what was applied, how far each step came, what was set aside, and who ran.
+
+Reading needs nothing; writing goes through a lease, so a runner that lost it changes nothing.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeAlias
+
+import orjson
+import redis
+
+from vecmigrate import __version__
+from vecmigrate.backfill.books import Books
+from vecmigrate.runtime.keys import LedgerKeys
+from vecmigrate.runtime.lease import Lease, whoami
+
+# "running" is written first; a runner that is killed leaves it so, which reads as partial once its lease is gone.
+Status: TypeAlias = Literal["running", "partial", "applied", "reverting"]
+Direction: TypeAlias = Literal["u", "d"]
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionRecord:
+    """What the ledger knows of one revision. Times are ISO 8601 in UTC."""
+
+    revision: str
+    status: Status
+    checksum: str
+    message: str = ""
+    started_at: str = ""
+    finished_at: str | None = None
+    seconds: float | None = None
+    by: str = ""
+    version: str = __version__
+    error: str | None = None
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """What the ledger knows of one step, for showing."""
+
+    number: int
+    direction: Direction
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """One item that was set aside."""
+
+    revision: str
+    step: int
+    source: str
+    field: str
+    reason: str
+    at: str
+
+
+def now() -> str:
+    """The time, in ISO 8601 and UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Ledger:
+    """One namespace's ledger, for reading."""
+
+    def __init__(self, client: redis.Redis, namespace: str) -> None:
+        self.client = client
+        self.keys = LedgerKeys(namespace)
+
+    def revisions(self) -> dict[str, RevisionRecord]:
+        """Every revision that was begun, by its id."""
+        stored: dict[Any, Any] = self.client.hgetall(self.keys.revisions)  # type: ignore[assignment]  # async twin
+        records = (RevisionRecord(**orjson.loads(text)) for text in stored.values())
+        return {record.revision: record for record in records}
+
+    def steps(self, revision: str) -> list[StepView]:
+        """The steps of `revision`, in order."""
+        stored: dict[Any, Any] = self.client.hgetall(self.keys.steps(revision))  # type: ignore[assignment]  # async twin
+        found: dict[tuple[str, int], dict[str, str]] = {}
+        for key, value in stored.items():
+            place, _, name = key.decode().partition(":")
+            found.setdefault((place[0], int(place[1:])), {})[name] = value.decode()
+        ordered = sorted(found, key=lambda place: (place[0] != "u", place[1]))
+        return [StepView(number, _direction(way), found[way, number]) for way, number in ordered]
+
+    def rejects(self, revision: str) -> Iterator[Reject]:
+        """What was set aside by `revision`, oldest first, in pages."""
+        start = "-"
+        while page := self.client.xrange(self.keys.rejects(revision), min=start, count=500):
+            for entry, fields in page:  # type: ignore[union-attr]  # typed for the async client too
+                text = {key.decode(): value.decode(errors="backslashreplace") for key, value in fields.items()}
+                at = datetime.fromtimestamp(int(entry.split(b"-")[0]) / 1000, UTC).isoformat(timespec="seconds")
+                yield Reject(revision, int(text["step"]), text["source"], text["field"], text["reason"], at)
+            start = "(" + page[-1][0].decode()  # type: ignore[index]  # likewise
+
+    def last_errors(self, count: int = 1) -> list[dict[str, str]]:
+        """The newest log entries that tell of an error."""
+        found: list[dict[str, str]] = []
+        for entry, fields in self.client.xrevrange(self.keys.log, count=200):  # type: ignore[union-attr]  # async twin
+            text = {key.decode(): value.decode() for key, value in fields.items()}
+            if text.get("error"):
+                found.append({"id": entry.decode(), **text})
+            if len(found) == count:
+                break
+        return found
+
+
+class LedgerWriter:
+    """One namespace's ledger, for the runner that holds the lease."""
+
+    def __init__(self, ledger: Ledger, lease: Lease) -> None:
+        self.ledger = ledger
+        self.keys = ledger.keys
+        self.lease = lease
+
+    def put(self, record: RevisionRecord, event: str) -> None:
+        """Store `record` and log `event`, in one step."""
+        text = orjson.dumps(asdict(record))
+        self.lease.guarded(
+            ("HSET", self.keys.revisions, record.revision, text),
+            self._log(event, record.revision, record.error),
+            keys=[self.keys.revisions, self.keys.log],
+        )
+
+    def begin(self, revision: str, checksum: str, message: str, status: Status) -> RevisionRecord:
+        """Write that `revision` is being worked on."""
+        record = RevisionRecord(
+            revision=revision,
+            status=status,
+            checksum=checksum,
+            message=message,
+            started_at=now(),
+            by=f"{whoami()}@{socket.gethostname()}",
+        )
+        self.put(record, "begin" if status == "running" else "begin downgrade")
+        return record
+
+    def at_step(self, record: RevisionRecord, step: int) -> RevisionRecord:
+        """Write which step is being worked on."""
+        moved = replace(record, step=step)
+        self.lease.guarded(
+            ("HSET", self.keys.revisions, record.revision, orjson.dumps(asdict(moved))), keys=[self.keys.revisions]
+        )
+        return moved
+
+    def forget(self, revision: str, event: str, *, steps: bool = True) -> None:
+        """Take `revision` out of the ledger; its log entries stay."""
+        commands: list[tuple[str, ...]] = [("HDEL", self.keys.revisions, revision)]
+        keys = [self.keys.revisions, self.keys.log]
+        if steps:
+            doomed = [self.keys.steps(revision), self.keys.rejects(revision)]
+            # The items of each step are found by their pattern; the revision is no pattern, being [0-9A-Za-z_-].
+            doomed += [key.decode() for key in self.ledger.client.scan_iter(_escaped(self.keys, revision), count=500)]
+            commands.append(("UNLINK", *doomed))
+            keys += doomed
+        self.lease.guarded(*commands, self._log(event, revision, None), keys=keys)
+
+    def clear_steps(self, revision: str, direction: Direction) -> None:
+        """Forget how far the steps of one direction came."""
+        stored = self.ledger.client.hkeys(self.keys.steps(revision))
+        doomed = [key.decode() for key in stored if key.decode().startswith(direction)]  # type: ignore[union-attr]  # async twin
+        if doomed:
+            self.lease.guarded(("HDEL", self.keys.steps(revision), *doomed), keys=[self.keys.steps(revision)])
+
+    def _log(self, event: str, revision: str, error: str | None) -> tuple[str, ...]:
+        return (
+            "XADD", self.keys.log, "*", "event", event, "revision", revision,
+            "by", f"{whoami()}@{socket.gethostname()}", "token", self.lease.identity.partition(":")[0],
+            "version", __version__, "error", error or "",
+        )  # fmt: skip  # the pairs of field and value read best side by side
+
+
+class Step:
+    """One step of one revision in the ledger: `operations.base.StepRecord` over Redis."""
+
+    def __init__(self, writer: LedgerWriter, revision: str, number: int, direction: Direction) -> None:
+        self._writer = writer
+        self._key = writer.keys.steps(revision)
+        self.number = number
+        self.prefix = f"{direction}{number}:"
+
+    def get(self, name: str) -> str | None:
+        """The stored value called `name`."""
+        value: Any = self._writer.ledger.client.hget(self._key, self.prefix + name)
+        return None if value is None else value.decode()
+
+    def put(self, values: Mapping[str, str | int]) -> None:
+        """Store `values`; raises LeaseLostError where this runner may not write any more."""
+        words = [word for name, value in values.items() for word in (self.prefix + name, str(value))]
+        self._writer.lease.guarded(("HSET", self._key, *words), keys=[self._key])
+
+    def clear(self) -> None:
+        """Forget everything stored for this step, the accounts of a backfill but for its items included."""
+        names = [self.prefix + name for name in self.all()]
+        if names:
+            self._writer.lease.guarded(("HDEL", self._key, *names), keys=[self._key])
+
+    def all(self) -> dict[str, str]:
+        """Everything stored for this step."""
+        stored: dict[Any, Any] = self._writer.ledger.client.hgetall(self._key)  # type: ignore[assignment]  # async twin
+        start = self.prefix.encode()
+        return {
+            key[len(start) :].decode(): value.decode() for key, value in stored.items() if key.startswith(start)
+        }
+
+
+def books(writer: LedgerWriter, revision: str, step: int) -> Books:
+    """Where the backfill in upgrade step `step` of `revision` keeps its accounts."""
+    keys = writer.keys
+    return Books(
+        lease=keys.lease,
+        identity=writer.lease.identity,
+        steps=keys.steps(revision),
+        items=keys.items(revision, step),
+        rejects=keys.rejects(revision),
+        prefix=f"u{step}:",
+        step=step,
+    )
+
+
+def _direction(way: str) -> Direction:
+    return "u" if way == "u" else "d"
+
+
+def _escaped(keys: LedgerKeys, revision: str) -> str:
+    start = keys.items(revision, 0)[:-1]
+    return "".join("\\" + letter if letter in "*?[]\\^" else letter for letter in start) + "*"

@@ -1,0 +1,169 @@
+"""The runner: takes revisions one by one, and each operation of a revision as a step that the ledger knows.
+
+It has the list of recorded operations, so dry runs, resuming and progress are here and not in the operations.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import redis
+
+from vecmigrate.errors import LeaseLostError, PartialError, TooManyRejectsError, VecmigrateError
+from vecmigrate.operations.base import Operation, RejectLimit
+from vecmigrate.operations.progress import Progress
+from vecmigrate.runtime.connect import Server
+from vecmigrate.runtime.context import RunContext
+from vecmigrate.runtime.history import History, Plan
+from vecmigrate.runtime.lease import Lease
+from vecmigrate.runtime.ledger import Direction, Ledger, LedgerWriter, RevisionRecord, Step, now
+from vecmigrate.runtime.search_server import FencedSearch
+from vecmigrate.search import versions
+
+DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """One step that was run, or that an earlier run had done already (`resumed`)."""
+
+    number: int
+    operation: str
+    values: dict[str, str]
+    seconds: float
+    resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionOutcome:
+    """One revision that was applied or reverted."""
+
+    revision: str
+    message: str
+    steps: tuple[StepOutcome, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Applies and reverts revisions on one server, holding the lease.
+
+    Use `upgrade` and `downgrade` inside the lease's `with` block only.
+    """
+
+    client: redis.Redis
+    server: Server
+    ledger: Ledger
+    history: History
+    lease: Lease
+    progress: Progress
+    max_rejects: RejectLimit | None = None
+
+    def upgrade(self, revision: str) -> RevisionOutcome:
+        """Apply `revision`, from the step where an earlier run stopped; raises PartialError where a step fails."""
+        plan = self.history.upgrade(revision)
+        for item in plan.recorded:
+            for index in item.operation.apply(item.state, revision):
+                versions.require(index.spec, self.server.version)
+        record = self.ledger.revisions().get(revision)
+        writer = LedgerWriter(self.ledger, self.lease)
+        if record is not None and record.status == "reverting":
+            # A downgrade got half-way: what its steps undid is to be done again, and all steps can be repeated.
+            writer.forget(revision, "upgrade after a partial downgrade")
+        began = time.monotonic()
+        record = writer.begin(revision, plan.script.checksum, plan.script.message, "running")
+        self.progress.message(f"upgrade {revision}: {plan.script.message}")
+        steps = self._run(plan, writer, record, "u")
+        seconds = time.monotonic() - began
+        done = replace(record, status="applied", finished_at=now(), seconds=round(seconds, 3), error=None)
+        writer.put(done, "applied")
+        return RevisionOutcome(revision, plan.script.message, steps, seconds)
+
+    def downgrade(self, revision: str) -> RevisionOutcome:
+        """Take `revision` back; raises PartialError where a step fails."""
+        plan = self.history.downgrade(revision)
+        writer = LedgerWriter(self.ledger, self.lease)
+        began = time.monotonic()
+        stored = self.ledger.revisions()[revision]
+        if stored.status != "reverting":
+            writer.clear_steps(revision, "d")
+        record = writer.begin(revision, stored.checksum, plan.script.message, "reverting")
+        self.progress.message(f"downgrade {revision}: {plan.script.message}")
+        steps = self._run(plan, writer, record, "d")
+        writer.forget(revision, "reverted")
+        return RevisionOutcome(revision, plan.script.message, steps, time.monotonic() - began)
+
+    def _run(
+        self, plan: Plan, writer: LedgerWriter, record: RevisionRecord, direction: Direction
+    ) -> tuple[StepOutcome, ...]:
+        search = FencedSearch(self.client, self.lease, self.server)
+        outcomes: list[StepOutcome] = []
+        revision = plan.script.revision
+        for number, item in enumerate(plan.recorded):
+            step = Step(writer, revision, number, direction)
+            print_ = item.operation.fingerprint(item.state, revision)
+            if step.get("fingerprint") != print_:
+                # Another operation than the one begun here, or the same with other variables: nothing carries over.
+                step.clear()
+            elif step.get("status") == DONE:
+                outcomes.append(StepOutcome(number, item.operation.title, step.all(), 0.0, resumed=True))
+                continue
+            context = RunContext(
+                revision, item.state, step, self.progress, self.max_rejects, search, self.client, writer
+            )
+            record = writer.at_step(record, number)
+            step.put({"operation": item.operation.title, "fingerprint": print_, "status": "running", "at": now()})
+            began = time.monotonic()
+            self._step(item.operation, context, lambda error, at=record: self._failed(writer, at, error, direction))
+            seconds = time.monotonic() - began
+            step.put({"status": DONE, "seconds": f"{seconds:.3f}", "at": now()})
+            outcomes.append(StepOutcome(number, item.operation.title, step.all(), seconds))
+        return tuple(outcomes)
+
+    def _step(
+        self, operation: Operation, context: RunContext, failed: Callable[[str], None]
+    ) -> None:
+        """Run one operation; a failure is written into the ledger and raised as PartialError."""
+        where = f"revision {context.revision}, step {context.step.number} ({operation.title})"
+        try:
+            operation.run(context)
+        except LeaseLostError:
+            # Somebody else may be at work already: nothing may be written, the error neither.
+            raise
+        except TooManyRejectsError as error:
+            failed(error.message)
+            raise TooManyRejectsError(f"{where}: {error.message}", hint=error.hint) from error
+        except VecmigrateError as error:
+            failed(error.message)
+            raise PartialError(f"{where}: {error.message}", hint=error.hint or _AGAIN) from error
+        except redis.RedisError as error:
+            failed(f"Redis: {error}")
+            raise PartialError(f"{where}: Redis: {error}", hint=_AGAIN) from error
+        except KeyboardInterrupt:
+            failed("interrupted")
+            raise
+        except Exception as error:
+            failed(f"{type(error).__name__}: {error}")
+            raise PartialError(f"{where}: {type(error).__name__}: {error}", hint=_AGAIN) from error
+
+    def _failed(self, writer: LedgerWriter, record: RevisionRecord, error: str, direction: Direction) -> None:
+        status = "partial" if direction == "u" else "reverting"
+        text = error.splitlines()[0] if error else "?"
+        try:
+            writer.put(replace(record, status=status, error=text, finished_at=now()), "failed")
+        except (redis.RedisError, LeaseLostError):
+            # The server is gone or the lease lost: "running" without a lease says the same.
+            return
+
+
+_AGAIN = "mend the cause and run it again: it goes on at this step"
+
+
+def outline(plan: Plan) -> Sequence[tuple[str, tuple[tuple[str, ...], ...]]]:
+    """What a plan would do: each operation's title and the commands it would send."""
+    revision = plan.script.revision
+    return [
+        (item.operation.title, tuple(item.operation.describe(item.state, revision))) for item in plan.recorded
+    ]
