@@ -7,10 +7,12 @@ by `spec.check` first; building then only fills in what was left out.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Final
 
+from vecmigrate.errors import SpecError
 from vecmigrate.spec import defaults
+from vecmigrate.spec.check import check_schema, plain
 from vecmigrate.spec.model import (
     Algorithm,
     Field,
@@ -29,12 +31,10 @@ from vecmigrate.spec.model import (
     VectorField,
 )
 from vecmigrate.spec.naming import helpers_to_mapping, resolve_helpers
+from vecmigrate.spec.problems import Findings, KeyPath, Locate
+from vecmigrate.spec.rules import check_rules, default_path, default_source, metadata_holder, prune
 
 VERSION: Final = 1
-
-# Where in a mapping something is: ("fields", "embedding", "dims").
-KeyPath: TypeAlias = tuple[str | int, ...]
-Locate: TypeAlias = Callable[[KeyPath], Location | None]
 
 FIELD_CLASSES: Final[dict[str, type[Field]]] = {
     "text": TextField,
@@ -79,30 +79,16 @@ def algorithm_name(algorithm: Algorithm) -> str:
     return _ALGORITHM_NAMES[type(algorithm)]
 
 
-def default_path(name: str, storage: str) -> str:
-    """Where a field lies that gives no `path`: its name, or `$.name` in JSON documents."""
-    return f"$.{name}" if storage == "json" else name
-
-
-def metadata_holder(fields: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """The json field that holds the whole metadata: the one that says so, or the first if it says nothing."""
-    jsons = {name: spec.get("from") for name, spec in fields.items() if spec.get("type") == "json"}
-    for name, source in jsons.items():
-        if source == "metadata":
-            return name
-    first = next(iter(jsons), None)
-    return first if first is not None and jsons[first] is None else None
-
-
-def default_source(name: str, kind: str, holder: str | None) -> str:
-    """The `from` of a field that gives none, where `holder` is the field of the whole metadata, if any."""
-    if kind == "json":
-        return "metadata" if name == holder else "argument"
-    return "metadata" if holder is not None and kind != "vector" else "argument"
+def default_separator(storage: str) -> str:
+    """The separator of a tag field that gives none; JSON documents have none, and a text is one tag."""
+    return defaults.JSON_TAG_SEPARATOR if storage == "json" else defaults.TAG_SEPARATOR
 
 
 def build_spec(mapping: Mapping[str, Any], *, locate: Locate = nowhere) -> IndexSpec:
-    """The spec that a mapping describes; the mapping must have passed `spec.check.check_mapping`."""
+    """The spec that a mapping describes; the mapping must have passed `check_mapping`.
+
+    `locate` gives the place of a key in the file that the mapping was read from.
+    """
     name, key = mapping["name"], mapping["key"]
     given = dict(mapping["index"])
     prefix = given.pop("prefix")
@@ -140,6 +126,8 @@ def _build_field(
         "indexed": given.pop("index", kind != "json"),
         "location": location,
     }
+    if kind == "tag":
+        given.setdefault("separator", default_separator(storage))
     if kind == "vector":
         cls = ALGORITHM_CLASSES[given.pop("algorithm", defaults.ALGORITHM)]
         parameters = {
@@ -179,6 +167,10 @@ def spec_to_mapping(spec: IndexSpec) -> dict[str, Any]:
         if not field.indexed and kind != "json":
             body["index"] = False
         body.update(_options(field))
+        if isinstance(field, TagField):
+            body.pop("separator", None)
+            if field.separator != default_separator(spec.index.storage):
+                body["separator"] = field.separator
         if isinstance(field, VectorField):
             body["algorithm"] = algorithm_name(field.algorithm)
             body.update(_options(field.algorithm))
@@ -206,6 +198,29 @@ def _options(
     return options
 
 
+def check_mapping(mapping: Any, findings: Findings, raw: Mapping[KeyPath, str]) -> dict[str, Any]:
+    """Note everything that is wrong with one spec, and return the parts of it that fit the schema.
+
+    `mapping` is made of plain values (see `check.plain`); `raw` has its scalars as written in YAML.
+    """
+    check_schema(mapping, findings, raw)
+    sound = prune(mapping if isinstance(mapping, dict) else {}, findings)
+    check_rules(sound, findings)
+    return sound
+
+
 def spec_from_mapping(mapping: Mapping[str, Any]) -> IndexSpec:
-    """The spec that a mapping describes."""
-    return build_spec(mapping)
+    """The spec that a mapping describes, such as a migration gives; `version` may be left out.
+
+    Raises:
+        SpecError: The mapping is no spec; each problem names the path of the value, such as
+            `fields.embedding.dims`.
+    """
+    findings = Findings("", nowhere, nowhere)
+    given = plain(mapping, findings)
+    if isinstance(given, dict):
+        given = {"version": VERSION, **given}
+    check_mapping(given, findings, {})
+    if findings.failed:
+        raise SpecError([problem for problem in findings.problems if problem.severity == "error"])
+    return build_spec(given)

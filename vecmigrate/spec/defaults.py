@@ -34,6 +34,11 @@ SVS_EPSILON: Final = 0.01
 # Other fields.
 TEXT_WEIGHT: Final = 1.0
 TAG_SEPARATOR: Final = ","
+# In JSON documents the server splits no tag unless asked: measured, and shown by FT.INFO.
+JSON_TAG_SEPARATOR: Final = ""
+# What GEO takes, in degrees: the poles are outside of the projection behind it.
+LONGITUDE_MAX: Final = 180.0
+LATITUDE_MAX: Final = 85.05112878
 COORD_SYSTEM: Final = "spherical"
 
 # The index as a whole.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from vecmigrate.spec import defaults
+from vecmigrate.spec.paths import PathUse, written_names
 
 Storage: TypeAlias = Literal["hash", "json"]
 Datatype: TypeAlias = Literal["float32", "float64", "float16", "bfloat16", "int8", "uint8"]
@@ -110,7 +111,7 @@ class TextField(FieldBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagField(FieldBase):
-    """One or more exact labels, split at `separator`."""
+    """One or more exact labels, split at `separator`; an empty separator splits nothing (JSON only)."""
 
     separator: str = defaults.TAG_SEPARATOR
     case_sensitive: bool = False
@@ -260,6 +261,16 @@ class IndexSpec:
             if isinstance(item, JsonField) and item.source == "metadata":
                 return item
         return None
+
+    @property
+    def written_fields(self) -> tuple[Field, ...]:
+        """The fields that store helpers write, in the order of the spec; see `spec.paths` for the others.
+
+        The first vector field is always among them.
+        """
+        uses = (PathUse(item.name, item.path, isinstance(item, JsonField)) for item in self.fields)
+        written = written_names(self.index.storage, uses)
+        return tuple(item for item in self.fields if item.name in written)
 
     @property
     def prefix(self) -> str:

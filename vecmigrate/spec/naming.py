@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from vecmigrate.spec.model import Helpers, IndexSpec
@@ -23,8 +23,35 @@ ROLES: Final = (
 )
 # The roles that search one vector field, and so exist once per vector field.
 SEARCH_ROLES: Final = ("knn", "knn_many", "range")
-# Roles whose functions exist only where the spec asks for them.
-OPTIONAL_ROLES: Final = ("migrate_legacy",)
+
+# What a spec's own names may not be, because generated code has them already.
+PACKAGE_NAMES: Final = frozenset(
+    {
+        "embedding_to_blob",
+        "redisearch_index_doc_count",
+        "annotations",
+        "json",
+        "logger",
+        "logging",
+        "np",
+        "npt",
+        "numpy",
+        "redis",
+        "sync",
+    }
+)
+# Builtins that generated functions call, and that no field or parameter may hide. Others, such as `id` and
+# `type`, are common names of fields and stay allowed.
+SHADOWING: Final = frozenset(
+    {
+        *("bool", "bytes", "dict", "float", "int", "list", "set", "str", "tuple"),
+        *("enumerate", "isinstance", "iter", "len", "max", "min", "next", "range", "repr", "sorted", "zip"),
+    }
+)
+STORE_PARAMETERS: Final = ("redis",)
+SEARCH_PARAMETERS: Final = ("redis", "knn_k", "ef_runtime", "min_score", "limit")
+# The keys of a search result that are no fields, and what they hold.
+HIT_KEYS: Final = {"score": "similarity", "metadata": "metadata"}
 
 DEFAULT_ON_ERROR: Final = "raise"
 DEFAULT_METADATA: Final = "metadata"
@@ -67,14 +94,15 @@ def resolve_helpers(name: str, key: str, first_vector: str, given: Mapping[str, 
         if named is not None:
             functions[role] = named
     store, knn = given.get("store", {}), given.get("knn", {})
+    hit_class, item_class, document_class = class_names(name)
     return Helpers(
         on_error=given.get("on_error", DEFAULT_ON_ERROR),
         vector_parameter=store.get("vector", first_vector),
         metadata_parameter=store.get("metadata", DEFAULT_METADATA),
         query_parameter=knn.get("query", DEFAULT_QUERY),
-        hit_class=f"{camel(name)}Hit",
-        item_class=f"{camel(name)}Item",
-        document_class=f"{camel(name)}Document",
+        hit_class=hit_class,
+        item_class=item_class,
+        document_class=document_class,
         **functions,
     )
 
@@ -108,23 +136,24 @@ def _overrides(spec: IndexSpec, plural: str) -> dict[str, Any]:
     return mapping
 
 
-def function_names(spec: IndexSpec) -> dict[str, str]:
-    """Every generated function of a spec: role → name.
+def function_names(helpers: Helpers, vectors: Sequence[str]) -> dict[str, str]:
+    """Every generated function of a spec with these helpers and vector fields: role → name.
 
     Each vector field after the first adds its own searches, under the roles `knn:<field>`,
     `knn_many:<field>` and `range:<field>` and the names `<knn>_by_<field>` and so on.
     """
     names: dict[str, str] = {}
     for role in ROLES:
-        name = getattr(spec.helpers, role)
+        name = getattr(helpers, role)
         if name is not None:
             names[role] = name
-    for vector in spec.vectors[1:]:
+    for vector in vectors[1:]:
         for role in SEARCH_ROLES:
-            names[f"{role}:{vector.name}"] = f"{names[role]}_by_{vector.name}"
+            names[f"{role}:{vector}"] = f"{names[role]}_by_{vector}"
     return names
 
 
-def class_names(spec: IndexSpec) -> tuple[str, ...]:
-    """Every generated class of a spec."""
-    return (spec.helpers.hit_class, spec.helpers.item_class, spec.helpers.document_class)
+def class_names(name: str) -> tuple[str, str, str]:
+    """The generated classes of the spec `name`: a search result, an item to store, a stored document."""
+    stem = camel(name)
+    return (f"{stem}Hit", f"{stem}Item", f"{stem}Document")

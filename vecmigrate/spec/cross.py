@@ -1,0 +1,91 @@
+"""Rules across specs: they share one Redis and one generated package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vecmigrate.spec.naming import class_names
+from vecmigrate.spec.problems import Findings, KeyPath
+from vecmigrate.spec.rules import functions
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What one spec takes for itself, as far as it is sound: each value and where the spec says it."""
+
+    findings: Findings
+    names: dict[str, KeyPath] = field(default_factory=dict)
+    indexes: dict[str, KeyPath] = field(default_factory=dict)
+    prefixes: dict[str, KeyPath] = field(default_factory=dict)
+    functions: dict[str, KeyPath] = field(default_factory=dict)
+    classes: dict[str, KeyPath] = field(default_factory=dict)
+
+
+def claims_of(mapping: Mapping[str, Any], findings: Findings) -> Claims:
+    """The claims of a spec, of which `mapping` has the sound parts (see `rules.prune`)."""
+    claims = Claims(findings)
+    if "name" in mapping:
+        claims.names[mapping["name"]] = ("name",)
+        claims.classes.update((name, ("name",)) for name in class_names(mapping["name"]))
+    if "name" in mapping["index"]:
+        claims.indexes[mapping["index"]["name"]] = ("index", "name")
+    prefix = mapping["index"].get("prefix", [])
+    if isinstance(prefix, str):
+        claims.prefixes[prefix] = ("index", "prefix")
+    else:
+        claims.prefixes.update((text, ("index", "prefix", number)) for number, text in enumerate(prefix))
+    claims.functions.update(functions(mapping, findings).values())
+    return claims
+
+
+def check_together(specs: Sequence[Claims]) -> None:
+    """Note, at the later one of two specs, what both claim; and prefixes that match too much."""
+    for kind, code, claimed in (
+        ("name", "duplicate-name", [spec.names for spec in specs]),
+        ("index name", "duplicate-index", [spec.indexes for spec in specs]),
+        ("prefix", "duplicate-prefix", [spec.prefixes for spec in specs]),
+        ("function name", "name-collision", [spec.functions for spec in specs]),
+        ("class name", "name-collision", [spec.classes for spec in specs]),
+    ):
+        _check_unique(kind, code, specs, claimed)
+    for spec in specs:
+        others = [other for other in specs if other is not spec]
+        for prefix, path in spec.prefixes.items():
+            _check_prefix(prefix, path, spec, others)
+
+
+def _check_unique(
+    kind: str, code: str, specs: Sequence[Claims], claimed: Sequence[dict[str, KeyPath]]
+) -> None:
+    owners: dict[str, tuple[Claims, str]] = {}
+    for spec, values in zip(specs, claimed, strict=True):
+        for value, path in values.items():
+            owner, place = owners.setdefault(value, (spec, spec.findings.place(path)))
+            # Of two specs with one name, the functions and classes collide too: that says nothing new.
+            if owner is spec or (code == "name-collision" and owner.names.keys() == spec.names.keys()):
+                continue
+            message = f"the {kind} `{value}` is already taken in {place}"
+            spec.findings.add(code, path, message, "a different one in each spec")
+
+
+def _check_prefix(prefix: str, path: KeyPath, spec: Claims, others: Sequence[Claims]) -> None:
+    swallows = False
+    for other in others:
+        for longer, place in other.prefixes.items():
+            if longer != prefix and longer.startswith(prefix):
+                swallows = True
+                where = other.findings.place(place)
+                message = f"the prefix `{prefix}` also matches the keys of `{longer}` in {where}"
+                spec.findings.add(
+                    "prefix-overlap", path, message, "prefixes of which none begins another", _ending(prefix)
+                )
+    if not swallows and prefix[-1].isalnum():
+        message = f"the prefix `{prefix}` has no separator at its end"
+        hint = f"as it stands it also matches keys such as `{prefix}_other:1`"
+        spec.findings.add("prefix-open", path, message, f"for example `{prefix}:`", hint)
+
+
+def _ending(prefix: str) -> str | None:
+    return f"end it with a separator: `{prefix}:`" if prefix[-1].isalnum() else None

@@ -1,0 +1,437 @@
+"""Rules within one spec that a schema cannot say: options that need or exclude each other, paths, names."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+from collections.abc import Mapping
+from typing import Any, Final
+
+from vecmigrate.spec import defaults
+from vecmigrate.spec.model import ValueSource
+from vecmigrate.spec.naming import (
+    DEFAULT_METADATA,
+    DEFAULT_QUERY,
+    HIT_KEYS,
+    PACKAGE_NAMES,
+    SEARCH_PARAMETERS,
+    SHADOWING,
+    STORE_PARAMETERS,
+    function_names,
+    resolve_helpers,
+)
+from vecmigrate.spec.paths import PathUse, json_keys, written_names
+from vecmigrate.spec.problems import Findings, KeyPath
+
+MAX_TEXT_FIELDS: Final = 128
+
+# Options of the index, which a field that is not indexed cannot have.
+_INDEX_OPTIONS: Final = (
+    "weight",
+    "nostem",
+    "phonetic",
+    "with_suffix_trie",
+    "separator",
+    "case_sensitive",
+    "coord_system",
+    "index_empty",
+    "index_missing",
+    "sortable",
+    "unf",
+    "noindex",
+)
+# What says how a value is stored, and so has no place in a field that is only indexed.
+_STORE_OPTIONS: Final = ("from", "default", "default_from")
+
+_Fields = Mapping[str, Mapping[str, Any]]
+
+
+def default_path(name: str, storage: str) -> str:
+    """Where a field lies that gives no `path`: its name, or `$.name` in JSON documents."""
+    return f"$.{name}" if storage == "json" else name
+
+
+def metadata_holder(fields: _Fields) -> str | None:
+    """The json field that holds the whole metadata: the one that says so, or the first if it says nothing."""
+    jsons = {name: field.get("from") for name, field in fields.items() if field.get("type") == "json"}
+    for name, source in jsons.items():
+        if source == "metadata":
+            return name
+    first = next(iter(jsons), None)
+    return first if first is not None and jsons[first] is None else None
+
+
+def default_source(name: str, kind: str, holder: str | None) -> ValueSource:
+    """The `from` of a field that gives none, where `holder` is the field of the whole metadata, if any."""
+    if kind == "json":
+        return "metadata" if name == holder else "argument"
+    return "metadata" if holder is not None and kind != "vector" else "argument"
+
+
+def prune(mapping: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
+    """`mapping` without the values that an error was noted for, and without fields of no known type."""
+
+    def copy(value: Any, path: KeyPath) -> Any:
+        if isinstance(value, dict):
+            return {
+                key: copy(item, (*path, key))
+                for key, item in value.items()
+                if not findings.is_bad((*path, key))
+            }
+        if isinstance(value, list):
+            return [copy(item, (*path, n)) for n, item in enumerate(value) if not findings.is_bad((*path, n))]
+        return value
+
+    pruned: dict[str, Any] = copy(mapping, ())
+    for section in ("index", "fields", "helpers"):
+        pruned.setdefault(section, {})
+    pruned["fields"] = {name: field for name, field in pruned["fields"].items() if "type" in field}
+    return pruned
+
+
+def check_rules(mapping: Mapping[str, Any], findings: Findings) -> None:
+    """Note what is wrong with a spec, of which `mapping` has the parts that fit the schema (see `prune`)."""
+    fields: _Fields = mapping["fields"]
+    if not any(field["type"] == "vector" for field in fields.values()) and findings.is_clean(("fields",)):
+        findings.add(
+            "missing-vector", ("fields",), "the spec has no vector field", "at least one field of type vector"
+        )
+    for name, field in fields.items():
+        _check_options(("fields", name), field, findings)
+    _check_metadata(fields, findings)
+    _check_text_count(fields, findings)
+    _check_prefixes(mapping["index"].get("prefix"), findings)
+    if findings.is_clean(("index", "storage")):
+        storage = mapping["index"].get("storage", defaults.STORAGE)
+        _check_index_paths(mapping["index"], storage, findings)
+        _check_paths(fields, storage, findings)
+        _check_duplicates(fields, storage, findings)
+    _check_names(mapping, findings)
+
+
+def _check_options(path: KeyPath, field: Mapping[str, Any], findings: Findings) -> None:
+    name = path[-1]
+    if field.get("unf") and not field.get("sortable") and findings.is_clean((*path, "sortable")):
+        findings.add(
+            "needs-sortable",
+            (*path, "unf"),
+            f"`unf` of the field `{name}` has no effect",
+            "`sortable: true` beside it",
+        )
+    if field.get("noindex") and field.get("index_missing"):
+        findings.add(
+            "conflicting-keys",
+            (*path, "index_missing"),
+            f"the field `{name}` has both `noindex` and `index_missing`",
+            "one of them",
+            "RediSearch refuses the pair",
+        )
+    if field.get("noindex") and not field.get("sortable") and findings.is_clean((*path, "sortable")):
+        findings.add(
+            "useless-field",
+            (*path, "noindex"),
+            f"the field `{name}` can be neither searched nor sorted by",
+            "`sortable: true` beside `noindex`",
+            "`index: false` stores it without indexing",
+        )
+    if field.get("index") is False and field["type"] != "json":
+        for option in _INDEX_OPTIONS:
+            if option in field:
+                message = f"`{option}` is given, and the field `{name}` is not indexed"
+                findings.add("not-indexed", (*path, option), message, "no options of the index", at_key=True)
+    if "default" in field and "default_from" in field:
+        message = f"the field `{name}` has both `default` and `default_from`"
+        findings.add("conflicting-keys", (*path, "default_from"), message, "one of them", at_key=True)
+    if field.get("from") == "key":
+        for option in ("default", "default_from"):
+            if option in field:
+                message = f"the field `{name}` is the key, which is never missing, and has `{option}`"
+                findings.add("conflicting-keys", (*path, option), message, "no default", at_key=True)
+    if field["type"] == "geo" and "default" in field:
+        _check_point(path, field["default"], findings)
+    if field.get("algorithm") == "svs_vamana":
+        _check_compression(path, field, findings)
+
+
+def _check_point(path: KeyPath, text: str, findings: Findings) -> None:
+    longitude, latitude = (float(part) for part in text.split(","))
+    if abs(longitude) > defaults.LONGITUDE_MAX or abs(latitude) > defaults.LATITUDE_MAX:
+        expected = (
+            f"a longitude within ±{defaults.LONGITUDE_MAX} and a latitude within ±{defaults.LATITUDE_MAX}"
+        )
+        findings.add(
+            "bad-default", (*path, "default"), f"`default` {text} is not a point on the map", expected
+        )
+
+
+def _check_compression(path: KeyPath, field: Mapping[str, Any], findings: Findings) -> None:
+    if not findings.is_clean((*path, "compression")):
+        return
+    compression = field.get("compression")
+    if "training_threshold" in field and compression is None:
+        findings.add(
+            "needs-compression",
+            (*path, "training_threshold"),
+            "`training_threshold` is given without `compression`",
+            "`compression` beside it",
+            at_key=True,
+        )
+    if "reduce" not in field:
+        return
+    if compression is None or not compression.startswith("LeanVec"):
+        found = "no compression" if compression is None else f"`{compression}`"
+        message = f"`reduce` is given, and the field `{path[-1]}` has {found}"
+        findings.add("needs-compression", (*path, "reduce"), message, "a LeanVec compression", at_key=True)
+    elif "dims" in field and field["reduce"] >= field["dims"]:
+        findings.add(
+            "out-of-range", (*path, "reduce"), f"`reduce` is {field['reduce']}", f"1 to {field['dims'] - 1}"
+        )
+
+
+def _check_metadata(fields: _Fields, findings: Findings) -> None:
+    holders = [
+        n for n, field in fields.items() if field["type"] == "json" and field.get("from") == "metadata"
+    ]
+    for name in holders[1:]:
+        message = f"the field `{name}` holds the whole metadata, and so does `{holders[0]}`"
+        findings.add(
+            "several-metadata",
+            ("fields", name, "from"),
+            message,
+            "at most one such field",
+            "use `from: argument`",
+        )
+
+
+def _check_text_count(fields: _Fields, findings: Findings) -> None:
+    count = sum(field["type"] == "text" and field.get("index", True) for field in fields.values())
+    if count > MAX_TEXT_FIELDS:
+        findings.add(
+            "too-many-fields", ("fields",), f"the spec has {count} text fields", f"at most {MAX_TEXT_FIELDS}"
+        )
+
+
+def _check_prefixes(prefix: str | list[str] | None, findings: Findings) -> None:
+    prefixes = prefix if isinstance(prefix, list) else []
+    for number, longer in enumerate(prefixes):
+        for shorter in prefixes:
+            if longer != shorter and longer.startswith(shorter):
+                message = f"the prefix `{longer}` adds nothing: `{shorter}` matches its keys too"
+                findings.add(
+                    "prefix-redundant", ("index", "prefix", number), message, "prefixes that do not overlap"
+                )
+
+
+def _check_index_paths(index: Mapping[str, Any], storage: str, findings: Findings) -> None:
+    # The server takes any text here and then silently finds nothing.
+    for option in ("language_field", "score_field"):
+        path = index.get(option)
+        if storage == "json" and path is not None and not path.startswith("$"):
+            findings.add(
+                "bad-path",
+                ("index", option),
+                f"`{option}` is `{path}`",
+                "a JSON path that begins with $",
+                f"write $.{path.lstrip('.')}",
+            )
+
+
+def _check_paths(fields: _Fields, storage: str, findings: Findings) -> None:
+    uses = []
+    for name, field in fields.items():
+        path = field.get("path", default_path(name, storage))
+        if storage == "json" and not path.startswith("$"):
+            findings.add(
+                "bad-path",
+                ("fields", name, "path"),
+                f"`path` is `{path}`",
+                "a JSON path that begins with $",
+                f"write $.{path.lstrip('.')}",
+            )
+            continue
+        uses.append(PathUse(name, path, field["type"] == "json"))
+    written = written_names(storage, uses)
+    first_vector = next((name for name, field in fields.items() if field["type"] == "vector"), None)
+    for use in uses:
+        if use.name not in written:
+            _check_unwritten(use, fields[use.name], storage, findings, needed=use.name == first_vector)
+    if storage == "json":
+        _check_overlaps([use for use in uses if use.name in written], findings)
+
+
+def _check_unwritten(
+    use: PathUse, field: Mapping[str, Any], storage: str, findings: Findings, *, needed: bool
+) -> None:
+    base: KeyPath = ("fields", use.name)
+    why = "another field writes its path" if storage == "hash" else "its path is not its own and plain"
+    if needed:
+        message = f"the first vector field `{use.name}` cannot be written: {why}"
+        findings.add(
+            "not-stored", (*base, "path"), message, "a path such as $.embedding", "move another vector first"
+        )
+    elif use.is_json or field.get("index") is False:
+        message = f"the field `{use.name}` is neither indexed nor written: {why}"
+        findings.add("not-stored", (*base, "path"), message, "a path of its own")
+    for option in _STORE_OPTIONS:
+        if option in field:
+            message = f"`{option}` is given, and the field `{use.name}` is only indexed: {why}"
+            findings.add("not-stored", (*base, option), message, "no such key", at_key=True)
+
+
+def _check_overlaps(uses: list[PathUse], findings: Findings) -> None:
+    keys = {json_keys(use.path): use for use in uses}
+    for inner, use in keys.items():
+        for depth in range(1, len(inner or ())):
+            outer = keys.get((inner or ())[:depth])
+            if outer is not None and not outer.is_json:
+                message = f"the field `{use.name}` lies inside the field `{outer.name}` ({outer.path})"
+                findings.add("path-overlap", ("fields", use.name, "path"), message, "a path of its own")
+
+
+def _check_duplicates(fields: _Fields, storage: str, findings: Findings) -> None:
+    seen: dict[str, str] = {}
+    for name, field in fields.items():
+        if field.get("index") is False or field["type"] == "json":
+            continue
+        path = field.get("path", default_path(name, storage))
+        options = {key: value for key, value in field.items() if key not in {"path", *_STORE_OPTIONS}}
+        same = repr((path, sorted(options.items(), key=lambda item: item[0])))
+        if same in seen:
+            message = f"the field `{name}` indexes `{path}` just as `{seen[same]}` does"
+            findings.add(
+                "duplicate-field", ("fields", name), message, "another type or other options", at_key=True
+            )
+        seen.setdefault(same, name)
+
+
+# Names.
+
+
+def _check_names(mapping: Mapping[str, Any], findings: Findings) -> None:
+    fields: _Fields = mapping["fields"]
+    helpers = mapping["helpers"]
+    store, knn = helpers.get("store", {}), helpers.get("knn", {})
+    parameters: dict[KeyPath, str] = {("fields", name): name for name in fields}
+    given: tuple[tuple[KeyPath, str | None], ...] = (
+        (("key",), mapping.get("key")),
+        (("helpers", "store", "vector"), store.get("vector")),
+        (("helpers", "store", "metadata"), store.get("metadata")),
+        (("helpers", "knn", "query"), knn.get("query")),
+    )
+    parameters.update((path, name) for path, name in given if name is not None)
+    for path, name in parameters.items():
+        _check_word(path, name, SHADOWING, "generated code needs it for itself", findings)
+    if "name" in mapping:
+        _check_word(("name",), mapping["name"], frozenset(), "", findings)
+    _check_functions(mapping, findings)
+    _check_results(mapping, findings)
+    _check_store_parameters(mapping, findings)
+    _check_search_parameters(mapping, findings)
+
+
+def _check_word(path: KeyPath, name: str, taken: frozenset[str], why: str, findings: Findings) -> None:
+    reason = (
+        "is a Python keyword"
+        if keyword.iskeyword(name)
+        else f"cannot be used: {why}"
+        if name in taken
+        else None
+    )
+    if reason is not None:
+        is_field = len(path) > 1 and path[0] == "fields"
+        hint = f"call it `{name}_`" + (f" and say `path: {name}`" if is_field else "")
+        findings.add("reserved-word", path, f"`{name}` {reason}", "another name", hint, at_key=is_field)
+
+
+def _check_functions(mapping: Mapping[str, Any], findings: Findings) -> None:
+    taken = frozenset(dir(builtins)) | PACKAGE_NAMES
+    owners: dict[str, str] = {}
+    for role, (name, path) in functions(mapping, findings).items():
+        _check_word(path, name, taken, "it is a builtin, or the package has it already", findings)
+        if name in owners:
+            message = f"`{name}` would be the name of two functions: `{owners[name]}` and `{role}`"
+            findings.add(
+                "name-collision", path, message, "a name of its own for each", "give one under `helpers`"
+            )
+        owners.setdefault(name, role)
+
+
+def functions(mapping: Mapping[str, Any], findings: Findings) -> dict[str, tuple[str, KeyPath]]:
+    """Role → the name of the generated function and where the spec says it; empty where that is not known."""
+    vectors = [name for name, field in mapping["fields"].items() if field["type"] == "vector"]
+    if not vectors or "name" not in mapping or "key" not in mapping or not findings.is_clean(("helpers",)):
+        return {}
+    helpers = resolve_helpers(mapping["name"], mapping["key"], vectors[0], mapping["helpers"])
+    found: dict[str, tuple[str, KeyPath]] = {}
+    for role, name in function_names(helpers, vectors).items():
+        _, _, vector = role.partition(":")
+        given = "name" in mapping["helpers"].get(role, {})
+        path: KeyPath = ("helpers", role, "name") if given else ("fields", vector) if vector else ("name",)
+        found[role] = (name, path)
+    return found
+
+
+def _check_results(mapping: Mapping[str, Any], findings: Findings) -> None:
+    """The keys of a search result: the fields, then `score`, then `metadata` where there is one."""
+    fields: _Fields = mapping["fields"]
+    holder = metadata_holder(fields)
+    key = mapping.get("key")
+    shows_key = not any(field.get("from") == "key" for field in fields.values())
+    for name, field in fields.items():
+        if field["type"] == "vector" or name == holder:
+            continue
+        if name in HIT_KEYS and (name != "metadata" or holder is not None):
+            message = f"the field `{name}` would have the name that results use for the {HIT_KEYS[name]}"
+            hint = f"call it `{mapping.get('name', 'own')}_{name}` and say `path: {name}`"
+            findings.add("name-collision", ("fields", name), message, "another name", hint, at_key=True)
+        if shows_key and name == key:
+            message = f"the field `{name}` would have the name that results use for the key"
+            findings.add(
+                "name-collision", ("fields", name), message, "another name", "or say `from: key`", at_key=True
+            )
+
+
+def _check_store_parameters(mapping: Mapping[str, Any], findings: Findings) -> None:
+    fields: _Fields = mapping["fields"]
+    store = mapping["helpers"].get("store", {})
+    holder = metadata_holder(fields)
+    vectors = [name for name, field in fields.items() if field["type"] == "vector"]
+    taken = dict.fromkeys(STORE_PARAMETERS, "the client")
+    wanted: list[tuple[str, str, KeyPath]] = []
+    if "key" in mapping:
+        wanted.append((mapping["key"], "the key", ("key",)))
+    if vectors:
+        given = store.get("vector")
+        path: KeyPath = ("helpers", "store", "vector") if given else ("fields", vectors[0])
+        wanted.append((given or vectors[0], f"the vector `{vectors[0]}`", path))
+    sources = {
+        name: field.get("from", default_source(name, field["type"], holder)) for name, field in fields.items()
+    }
+    if "metadata" in sources.values():
+        given = store.get("metadata")
+        path = ("helpers", "store", "metadata") if given else ("helpers",)
+        wanted.append((given or DEFAULT_METADATA, "the metadata", path))
+    wanted += [
+        (name, f"the field `{name}`", ("fields", name))
+        for name, source in sources.items()
+        if source == "argument" and name not in vectors[:1]
+    ]
+    for name, what, path in wanted:
+        if name in taken:
+            message = f"the store helper would have two parameters `{name}`: {taken[name]} and {what}"
+            hint = "name one of them under `helpers: {store: …}`"
+            findings.add("name-collision", path, message, "different names", hint, at_key=path[0] == "fields")
+        taken.setdefault(name, what)
+
+
+def _check_search_parameters(mapping: Mapping[str, Any], findings: Findings) -> None:
+    """Filters on tag and numeric fields may be parameters of the searches, under the names of the fields."""
+    query = mapping["helpers"].get("knn", {}).get("query")
+    name = query or DEFAULT_QUERY
+    if query in SEARCH_PARAMETERS:
+        message = f"the searches would have two parameters `{query}`"
+        findings.add("name-collision", ("helpers", "knn", "query"), message, "another name")
+    for field_name, field in mapping["fields"].items():
+        if field["type"] in {"tag", "numeric"} and field_name in {*SEARCH_PARAMETERS[:3], name}:
+            message = f"the field `{field_name}` has the name of a parameter of the searches"
+            findings.add("name-collision", ("fields", field_name), message, "another name", at_key=True)
