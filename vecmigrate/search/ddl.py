@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Final, TypeAlias
 
 from vecmigrate.spec import defaults
+from vecmigrate.spec.build import default_separator
 from vecmigrate.spec.model import (
     Field,
     Flat,
@@ -96,11 +97,6 @@ def format_command(words: Sequence[str | bytes]) -> str:
 def number_word(value: float) -> str:
     """A number as a word that the server reads back to the same double: 1.0 → "1", 0.01 → "0.01"."""
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))
-
-
-def default_separator(storage: Storage) -> str:
-    """The TAG separator that the server uses unasked; in JSON documents tags are not split at all."""
-    return defaults.TAG_SEPARATOR if storage == "hash" else ""
 
 
 def _options(index: IndexOptions) -> list[str]:

@@ -215,7 +215,7 @@ def _values(item: Field) -> Iterator[tuple[str, str, object]]:
 
 
 def _compression(name: str, wanted: str | None, shown: str | None) -> Iterator[Difference]:
-    if shown is None or shown == _FALLBACK_COMPRESSION:
+    if shown is None or (wanted is not None and shown == _FALLBACK_COMPRESSION):
         return
     found = None if shown.upper() in _NO_COMPRESSION else shown
     if (wanted or "").upper() != (found or "").upper():
