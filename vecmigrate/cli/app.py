@@ -68,7 +68,10 @@ class App:
     def session(self) -> AbstractContextManager[Session]:
         """A connection to the server that the options name; raises ConfigError, ServerError."""
         from vecmigrate.commands.database import open_session
+        from vecmigrate.config import check_namespace
 
+        if self.namespace is not None:
+            check_namespace(self.namespace)
         return open_session(
             self.config, redis_url=self.redis_url, namespace=self.namespace, variables=self.variables
         )
@@ -100,14 +103,12 @@ class App:
         """Log to stderr: warnings, with -v what is going on, with -vv everything."""
         import logging
 
-        level = (
-            logging.ERROR
-            if self.quiet
-            else (logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbosity, 2)]
-        )
-        logging.basicConfig(
-            level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True
-        )
+        level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbosity, 2)]
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        logger = logging.getLogger("vecmigrate")
+        logger.handlers[:] = [handler]
+        logger.setLevel(logging.ERROR if self.quiet else level)
 
 
 class Command(click.Command):
@@ -123,11 +124,6 @@ class Command(click.Command):
                 raise
             place = f"vecmigrate {error.option_name} … {self.name}"
             raise click.UsageError(f"{error.message} It comes before the command: {place}", ctx) from None
-
-
-def pass_app(function: C) -> C:
-    """Give the App to a command as its first argument."""
-    return click.make_pass_decorator(App)(function)  # type: ignore[return-value] # click drops the argument
 
 
 def format_option(*formats: str) -> Callable[[C], C]:
@@ -147,3 +143,7 @@ def format_option(*formats: str) -> Callable[[C], C]:
         callback=remember,
         help="How results are printed.",
     )
+
+
+# Gives the App to a command as its first argument.
+pass_app = click.make_pass_decorator(App)

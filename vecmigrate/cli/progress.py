@@ -224,7 +224,9 @@ def _state(pace: Pace, counts: dict[str, int]) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as one reads them: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    """Seconds as one reads them: 40 ms, 1.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

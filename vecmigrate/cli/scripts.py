@@ -75,7 +75,7 @@ def revision(
 def merge(
     app: App, revisions: tuple[str, ...], *, message: str, rev_id: str | None, branch_label: str | None
 ) -> None:
-    """Write a migration script that joins REVISIONS (default: all heads)."""
+    """Write a script that joins REVISIONS (default: heads)."""
     from vecmigrate import commands
 
     result = commands.merge(
@@ -141,12 +141,12 @@ def show(app: App, revision: str) -> None:
     app.emit(result, lambda: _listed(result, "detail"))
 
 
-def _applied(app: App) -> frozenset[str]:
-    """What the server says is applied."""
+def _applied(app: App) -> tuple[str, ...]:
+    """The revisions that the database is at."""
     from vecmigrate import commands
 
     with app.session() as session:
-        return frozenset(commands.applied(session))
+        return tuple(item.revision for item in commands.current(session).revisions)
 
 
 def _laid_out(result: InitResult) -> str:

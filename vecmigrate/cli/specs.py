@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @format_option("text", "json", "github")
-@click.pass_context
 @pass_app
-def validate(app: App, ctx: click.Context, paths: tuple[Path, ...]) -> None:
+def validate(app: App, paths: tuple[Path, ...]) -> None:
     """Check specs and list every problem in them.
 
     PATHS are files and folders; without any, the configured folder. Exits with 3 where there are errors.
@@ -32,7 +31,7 @@ def validate(app: App, ctx: click.Context, paths: tuple[Path, ...]) -> None:
     else:
         app.emit(result, lambda: _findings(result))
     if not result.ok:
-        ctx.exit(EXIT_FINDINGS)
+        click.get_current_context().exit(EXIT_FINDINGS)
 
 
 @click.command(cls=Command)
@@ -40,8 +39,7 @@ def validate(app: App, ctx: click.Context, paths: tuple[Path, ...]) -> None:
 @click.option(
     "--server-version",
     metavar="VERSION",
-    help="Also check that such a server can do it: a version of Redis, or of Redis and RediSearch as in "
-    "7.4/2.10.5.",
+    help="Also check that such a server can do it: 8.2, or before Redis 8 with RediSearch, as in 7.4/2.10.5.",
 )
 @format_option()
 @pass_app

@@ -10,6 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vecmigrate.commands.database import current as current
+    from vecmigrate.commands.database import downgrade as downgrade
+    from vecmigrate.commands.database import open_session as open_session
+    from vecmigrate.commands.database import rejects as rejects
+    from vecmigrate.commands.database import stamp as stamp
+    from vecmigrate.commands.database import status as status
+    from vecmigrate.commands.database import unlock as unlock
+    from vecmigrate.commands.database import upgrade as upgrade
     from vecmigrate.commands.scripts import branches as branches
     from vecmigrate.commands.scripts import heads as heads
     from vecmigrate.commands.scripts import history as history

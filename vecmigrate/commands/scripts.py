@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vecmigrate.config import CONFIG_FILE, PYPROJECT, Config
-from vecmigrate.errors import RevisionError
+from vecmigrate.errors import ConfigError, RevisionError
 from vecmigrate.revisions import template
 from vecmigrate.revisions.graph import RevisionGraph
 from vecmigrate.revisions.scripts import Script, load_scripts
@@ -243,14 +243,17 @@ def merge(
 
 
 def history(config: Config, span: str | None = None, *, applied: Collection[str] = ()) -> RevisionsResult:
-    """The revisions of a span `from:to` (None: all), newest first; `applied` is for `current` and steps.
+    """The revisions of a span `from:to` (None: all), newest first.
+
+    `applied` is where a database is, for `current` and steps: what those stand on counts as applied too.
 
     Raises:
         RevisionError: The scripts or the span are wrong.
     """
     scripts = load_scripts(config.migrations)
     graph = RevisionGraph.from_nodes(scripts)
-    return _items(scripts, graph, graph.history(span, applied), applied)
+    reached = {*applied, *graph.ancestors(*applied)}
+    return _items(scripts, graph, graph.history(span, reached), reached)
 
 
 def heads(config: Config) -> RevisionsResult:
@@ -268,13 +271,18 @@ def branches(config: Config) -> RevisionsResult:
 
 
 def show(config: Config, identifier: str, *, applied: Collection[str] = ()) -> RevisionsResult:
-    """The revisions that `identifier` names; raises RevisionError where it names none."""
+    """The revisions that `identifier` names; `applied` as for `history`.
+
+    Raises:
+        RevisionError: It names none, or several where one is meant.
+    """
     scripts = load_scripts(config.migrations)
     graph = RevisionGraph.from_nodes(scripts)
-    found = graph.resolve(identifier, applied)
+    reached = {*applied, *graph.ancestors(*applied)}
+    found = graph.resolve(identifier, reached)
     if not found:
-        raise RevisionError(f"{identifier!r} is the base, before every revision")
-    return _items(scripts, graph, found, applied)
+        raise RevisionError(f"{identifier!r} names no revision: it is the base, before all of them")
+    return _items(scripts, graph, found, reached)
 
 
 def _write(
@@ -287,7 +295,9 @@ def _write(
     depends_on: tuple[str, ...] = (),
 ) -> ScriptResult:
     scripts = load_scripts(config.migrations)
-    message = " ".join(message.split())
+    message = " ".join("".join(c if c.isprintable() else " " for c in message).split())
+    if not message:
+        raise ConfigError("the message is empty (expected what the revision does, in one line)")
     candidate = _Candidate(
         revision=rev_id or template.new_revision_id([script.revision for script in scripts]),
         down_revision=parents,
@@ -316,7 +326,7 @@ def _items(
 ) -> RevisionsResult:
     by_id = {script.revision: script for script in scripts}
     heads, bases = graph.heads(), graph.bases()
-    current = graph.current([item for item in applied if item in graph])
+    current = graph.current(applied)
     return RevisionsResult(
         tuple(
             RevisionItem(

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vecmigrate.codegen.generate import check_package, generate_package, write_package
 from vecmigrate.config import Config
 from vecmigrate.errors import ConfigError, Problem, StaleCodeError
 from vecmigrate.search import ddl
@@ -110,7 +109,7 @@ def show_ddl(config: Config, name: str | None = None, *, server_version: str | N
     Args:
         config: Says where the specs are.
         name: Which spec.
-        server_version: Check that this server can do it: "8.2" or, with RediSearch's version, "7.4/2.10.5".
+        server_version: Check that this server can do it: as in "8.2", before Redis 8 as in "7.4/2.10.5".
 
     Raises:
         SpecError: The specs have problems.
@@ -148,6 +147,9 @@ def generate(config: Config, *, check: bool = False, output: Path | None = None)
         StaleCodeError: With `check`: the files on disk are not what the specs give; it carries the diff.
         CodegenError: A file in the way was not generated, or cannot be written.
     """
+    # Imported here: checking specs needs no templates.
+    from vecmigrate.codegen.generate import check_package, generate_package, write_package
+
     directory = output or config.output
     if directory is None:
         raise ConfigError(
@@ -188,7 +190,13 @@ def _check_exist(paths: Sequence[Path]) -> None:
 
 def _server_version(text: str) -> ServerVersion:
     redis, _, search = text.partition("/")
-    return ServerVersion(_version(text, redis), _version(text, search) if search else None)
+    version = _version(text, redis)
+    if search:
+        return ServerVersion(version, _version(text, search))
+    if version < (8, 0, 0):
+        raise ConfigError(f"Redis {text} does not say which RediSearch it has (expected as in 7.4/2.10.5)")
+    # Since Redis 8 the two come together, under one number.
+    return ServerVersion(version, version)
 
 
 def _version(given: str, text: str) -> tuple[int, int, int]:

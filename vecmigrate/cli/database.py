@@ -1,0 +1,336 @@
+"""`upgrade`, `downgrade`, `stamp`, `current`, `status`, `rejects` and `unlock`: what needs a server."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from vecmigrate.cli.app import App, Command, format_option, pass_app
+from vecmigrate.cli.progress import duration, progress_for
+
+if TYPE_CHECKING:
+    from vecmigrate.commands.results import (
+        CurrentRevision,
+        PartialStatus,
+        RejectsResult,
+        RevisionStatus,
+        StampResult,
+        StatusResult,
+        UnlockResult,
+        UpgradeResult,
+    )
+    from vecmigrate.runtime.runner import RevisionOutcome, StepOutcome
+
+_EXIT_TERMINATED = 128 + 15
+
+_dry_run = click.option("--dry-run", is_flag=True, help="Print the Redis commands; change nothing.")
+_wait = click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait so long for another runner to finish. Default: exit with 4 at once.",
+)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: end as after Ctrl-C, so that the lease is given back, with the exit code that is usual."""
+
+    exit_code = _EXIT_TERMINATED
+
+
+@contextmanager
+def _interruptible(app: App, command: str) -> Iterator[None]:
+    """Let SIGTERM end the block in order, and say after an interruption how to go on."""
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, on_signal)
+    app.when_interrupted = f"the ledger knows how far it got: `vecmigrate {command}` goes on from there"
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@click.command(cls=Command)
+@click.argument("revision", default="head")
+@_dry_run
+@_wait
+@click.option("--accept-changed", is_flag=True, help="Go on although an applied script was changed.")
+@click.option("--max-rejects", metavar="N|P%", help="Fail a step that sets more items aside than this.")
+@format_option()
+@pass_app
+def upgrade(
+    app: App,
+    revision: str,
+    *,
+    dry_run: bool,
+    wait: float,
+    accept_changed: bool,
+    max_rejects: str | None,
+) -> None:
+    """Apply what is pending up to REVISION (default: head).
+
+    A revision that stopped half-way goes on where it stopped.
+    """
+    from vecmigrate import commands
+
+    with (
+        _interruptible(app, "upgrade"),
+        app.session() as session,
+        progress_for(json_lines=app.json, quiet=app.quiet) as progress,
+    ):
+        result = commands.upgrade(
+            session,
+            revision,
+            dry_run=dry_run,
+            wait=wait,
+            accept_changed=accept_changed,
+            max_rejects=max_rejects,
+            progress=progress,
+        )
+    app.emit(result, lambda: _upgraded(result))
+
+
+@click.command(cls=Command)
+@click.argument("revision")
+@_dry_run
+@_wait
+@format_option()
+@pass_app
+def downgrade(app: App, revision: str, *, dry_run: bool, wait: float) -> None:
+    """Take back what is applied above REVISION.
+
+    `base` takes back everything, `-1` the last revision.
+    """
+    from vecmigrate import commands
+
+    with (
+        _interruptible(app, "downgrade"),
+        app.session() as session,
+        progress_for(json_lines=app.json, quiet=app.quiet) as progress,
+    ):
+        result = commands.downgrade(session, revision, dry_run=dry_run, wait=wait, progress=progress)
+    app.emit(result, lambda: _upgraded(result))
+
+
+@click.command(cls=Command)
+@click.argument("revision")
+@click.option("--purge", is_flag=True, help="Remove every entry first, those of scripts that are gone too.")
+@_wait
+@format_option()
+@pass_app
+def stamp(app: App, revision: str, *, purge: bool, wait: float) -> None:
+    """Say that REVISION is current; run nothing.
+
+    Only the ledger is written.
+    """
+    from vecmigrate import commands
+
+    with app.session() as session:
+        result = commands.stamp(session, revision, purge=purge, wait=wait)
+    app.emit(result, lambda: _stamped(result))
+
+
+@click.command(cls=Command)
+@click.option("-v", "--verbose", is_flag=True, help="Show where that is, too.")
+@format_option()
+@pass_app
+def current(app: App, *, verbose: bool) -> None:
+    """Show the revisions that the database is at."""
+    from vecmigrate import commands
+
+    with app.session() as session:
+        result = commands.current(session)
+        if verbose:
+            app.note(f"{session.url}, namespace {session.ledger.keys.namespace}")
+    if not result.revisions:
+        app.note("no revision is applied")
+    app.emit(result, lambda: "\n".join(map(_current_line, result.revisions)))
+
+
+@click.command(cls=Command)
+@format_option()
+@pass_app
+def status(app: App) -> None:
+    """Show what is applied, pending or half-done.
+
+    Also the last error, and who is at work.
+    """
+    from vecmigrate import commands
+
+    with app.session() as session:
+        result = commands.status(session)
+    app.emit(result, lambda: _status(result))
+
+
+@click.command(cls=Command)
+@click.argument("revision", required=False)
+@format_option()
+@pass_app
+def rejects(app: App, revision: str | None) -> None:
+    """List the items that backfills set aside, and why.
+
+    REVISION restricts the list to one revision. As text, an item is one line: revision, step, source, field
+    and reason, separated by tabs.
+    """
+    from vecmigrate import commands
+
+    with app.session() as session:
+        result = commands.rejects(session, revision)
+    if not result.items:
+        app.note("nothing was set aside")
+    app.emit(result, lambda: _rejects(result))
+
+
+@click.command(cls=Command)
+@click.option("--force", is_flag=True, help="Take the lease although somebody holds it.")
+@format_option()
+@pass_app
+def unlock(app: App, *, force: bool) -> None:
+    """Take the lease from a runner that is gone.
+
+    A runner that is alive after all stops before its next write. Leases lapse by themselves: this is for
+    those who cannot wait.
+    """
+    from vecmigrate import commands
+
+    with app.session() as session:
+        result = commands.unlock(session, force=force)
+    app.emit(result, lambda: _unlocked(result))
+
+
+def _upgraded(result: UpgradeResult) -> str:
+    if result.dry_run:
+        return _planned(result)
+    verb = {"upgrade": "applied", "downgrade": "took back"}[result.direction]
+    lines = [f"accepted the changed script of {revision}" for revision in result.accepted]
+    for outcome in result.revisions:
+        lines += _outcome(verb, outcome)
+    if not result.revisions:
+        lines.append(f"nothing to {result.direction}")
+    return "\n".join([*lines, f"current: {', '.join(result.current) or 'base'}"])
+
+
+def _outcome(verb: str, outcome: RevisionOutcome) -> list[str]:
+    width = max((len(step.operation) for step in outcome.steps), default=0)
+    head = f"{verb} {outcome.revision} in {duration(outcome.seconds)}: {outcome.message}"
+    return [head, *(f"  {step.operation:<{width}}  {_step(step)}" for step in outcome.steps)]
+
+
+def _step(step: StepOutcome) -> str:
+    if step.resumed:
+        return "done before"
+    values = step.values
+    counts = [f"{int(text):,} {_COUNTS[name]}" for name, text in values.items() if name in _COUNTS]
+    return ", ".join([duration(step.seconds), *filter(None, [values.get("outcome")]), *counts])
+
+
+# What the ledger counts for a step, as it is told to the reader.
+_COUNTS = {
+    "written": "written",
+    "existing": "existed already",
+    "rejected": "set aside",
+    "removed": "removed",
+    "kept": "changed since and kept",
+    "verified_equal": "verified equal",
+    "verified_newer": "newer at the destination",
+    "verified_deleted": "deleted at the destination",
+    "verified_refreshed": "refreshed",
+    "verified_late": "came late",
+    "verified_rejected": "set aside",
+    "verified_removed": "gone from the source",
+}
+
+
+def _planned(result: UpgradeResult) -> str:
+    from vecmigrate.search.ddl import format_command
+
+    lines: list[str] = []
+    for revision in result.planned:
+        lines.append(f"# {result.direction} {revision.revision}: {revision.message}")
+        for number, step in enumerate(revision.steps):
+            lines.append(f"# step {number}: {step.operation}")
+            for words in step.commands:
+                comment = words[:1] and words[0].startswith("#")
+                lines.append(" ".join(words) if comment else format_command(words))
+    return "\n".join(lines or [f"# nothing to {result.direction}"])
+
+
+def _stamped(result: StampResult) -> str:
+    lines = [f"stamped {revision}" for revision in result.added]
+    lines += [f"removed {revision}" for revision in result.removed]
+    return "\n".join([*lines, f"current: {', '.join(result.current) or 'base'}"])
+
+
+def _current_line(item: CurrentRevision) -> str:
+    return f"{item.revision}{' (head)' if item.is_head else ''}, {item.message}"
+
+
+def _status(result: StatusResult) -> str:
+    lease = result.lease
+    rows = [
+        ("redis", f"{result.redis} ({result.server})"),
+        ("namespace", result.namespace),
+        ("current", ", ".join(result.current) or "base"),
+        ("heads", ", ".join(result.heads) or "no scripts"),
+        ("pending", ", ".join(result.pending) or "nothing"),
+        *(("half-done", _partial(partial)) for partial in result.partial),
+        ("last error", _last_error(result.last_error) if result.last_error else "none"),
+        (
+            "lease",
+            f"{lease.who} on {lease.host} (process {lease.pid}, {lease.command}, since {lease.since})"
+            if lease
+            else "free",
+        ),
+    ]
+    lines = [f"{name:<10}  {text}" for name, text in rows]
+    if result.revisions:
+        lines += ["", *map(_revision_line, result.revisions)]
+    return "\n".join(lines)
+
+
+def _partial(partial: PartialStatus) -> str:
+    counts = [f"{value} {name}" for name, value in partial.values.items() if name in _COUNTS]
+    parts = [
+        f"{partial.revision} is {partial.status} at step {partial.step} ({partial.operation or 'not begun'})",
+        *([f"cursor {partial.cursor}"] if partial.cursor else []),
+        *counts,
+        *([f"error: {partial.error}"] if partial.error else []),
+    ]
+    return ", ".join(parts)
+
+
+def _last_error(entry: dict[str, str]) -> str:
+    where = f"{entry['revision']}: " if entry.get("revision") else ""
+    return f"{where}{entry.get('error', '')}"
+
+
+def _revision_line(item: RevisionStatus) -> str:
+    notes = [f"in {duration(item.seconds)}"] if item.seconds else []
+    notes += [f"at {item.finished_at}"] if item.finished_at else []
+    notes += [f"by {item.by}"] if item.by else []
+    flags = " CHANGED SINCE" if item.changed else " SCRIPT MISSING" if item.missing else ""
+    told = f" ({', '.join(notes)})" if notes else ""
+    return f"{item.status:<9}{flags}  {item.revision}, {item.message}{told}"
+
+
+def _rejects(result: RejectsResult) -> str:
+    return "\n".join(
+        "\t".join((item.revision, str(item.step), item.source, item.field, item.reason))
+        for item in result.items
+    )
+
+
+def _unlocked(result: UnlockResult) -> str:
+    if result.holder is None:
+        return "nobody held the lease"
+    holder = result.holder
+    return f"took the lease from {holder.who} on {holder.host} (process {holder.pid}, {holder.command})"
