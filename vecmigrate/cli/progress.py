@@ -179,7 +179,11 @@ class Bar:
         """Move the bar."""
         self._pace.advance(done)
         if self._task is not None and self._pace.due(BAR_SECONDS):
-            self._bars.update(self._task, completed=done, state=", ".join(_state(self._pace, counts)))
+            # There is little room: what most items came to goes without saying.
+            usual = max(counts, key=counts.__getitem__, default="")
+            rest = {name: value for name, value in counts.items() if name != usual}
+            state = ", ".join(_state(self._pace, rest))
+            self._bars.update(self._task, completed=done, state=state, refresh=True)
 
     def message(self, text: str) -> None:
         """Print it above the bar."""
@@ -200,11 +204,12 @@ class Bar:
 def _bar(output: TextIO) -> Iterator[Bar]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+    from rich.table import Column
 
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=20, table_column=Column(min_width=8)),
         TextColumn("{task.fields[state]}", markup=False),
     )
     with Progress(*columns, console=Console(file=output), transient=True) as bars:

@@ -173,7 +173,7 @@ def _line(item: RevisionItem, style: str) -> str:
 
 
 def _marks(item: RevisionItem) -> list[str]:
-    marks = list(item.script.branch_labels)
+    marks = list(item.branches)
     marks += ["head"] if item.is_head else []
     marks += ["current"] if item.is_current else []
     marks += ["branch point"] if item.is_branch_point else []

@@ -53,7 +53,7 @@ Files that start with "_" or "." are not read as migrations.
 
 @dataclass(frozen=True, slots=True)
 class RevisionItem:
-    """One revision as lists show it."""
+    """One revision as lists show it; `branches` are the labels that reach it, its own and those below."""
 
     script: Script
     is_head: bool
@@ -62,6 +62,7 @@ class RevisionItem:
     is_merge_point: bool
     is_current: bool = False
     children: tuple[str, ...] = ()
+    branches: tuple[str, ...] = ()
 
     @property
     def revision(self) -> str:
@@ -76,6 +77,7 @@ class RevisionItem:
             "down_revision": list(script.down_revision),
             "depends_on": list(script.depends_on),
             "branch_labels": list(script.branch_labels),
+            "branches": list(self.branches),
             "message": script.message,
             "doc": script.doc,
             "path": str(script.path),
@@ -337,6 +339,7 @@ def _items(
                 is_merge_point=len(graph.parents(item)) > 1,
                 is_current=item in current,
                 children=graph.children(item),
+                branches=graph.labels(item),
             )
             for item in revisions
         )

@@ -147,9 +147,6 @@ def generate(config: Config, *, check: bool = False, output: Path | None = None)
         StaleCodeError: With `check`: the files on disk are not what the specs give; it carries the diff.
         CodegenError: A file in the way was not generated, or cannot be written.
     """
-    # Imported here: checking specs needs no templates.
-    from vecmigrate.codegen.generate import check_package, generate_package, write_package
-
     directory = output or config.output
     if directory is None:
         raise ConfigError(
@@ -161,6 +158,9 @@ def generate(config: Config, *, check: bool = False, output: Path | None = None)
         raise ConfigError(
             f"{directory.name!r} cannot be the name of a package (expected a Python identifier)"
         )
+    # Imported here: checking specs needs no templates.
+    from vecmigrate.codegen.generate import check_package, generate_package, write_package
+
     files = generate_package(_load(config), package=directory.name)
     if check:
         diff = check_package(directory, files)
