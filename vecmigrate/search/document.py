@@ -75,13 +75,14 @@ def encode_document(
         if isinstance(item, VectorField):
             written[item.path] = _vector(item, vectors)
             continue
-        value = _value(item, key, metadata, arguments)
+        value = field_value(item, key, metadata, arguments)
         if value is not None:
-            written[item.path] = _encode(item, value)
+            written[item.path] = encode_value(item, value)
     return written
 
 
-def _value(item: Field, key: str, metadata: Mapping[str, Any], arguments: Mapping[str, Any]) -> object:
+def field_value(item: Field, key: str, metadata: Mapping[str, Any], arguments: Mapping[str, Any]) -> object:
+    """The value of `item`, which is no vector, before it is encoded; None where there is none."""
     value: object
     if item.source == "key":
         value = key
@@ -105,7 +106,8 @@ def _vector(item: VectorField, vectors: Mapping[str, bytes]) -> bytes:
     return blob
 
 
-def _encode(item: Field, value: object) -> bytes:
+def encode_value(item: Field, value: object) -> bytes:
+    """`value`, which is not None, as the bytes of the hash field; raises as `encode_document` does."""
     try:
         match item:
             case JsonField():

@@ -183,12 +183,18 @@ def _field_differences(item: Field, found: Mapping[str, Any], storage: Storage) 
         yield from _compression(item.name, item.algorithm.compression, found.get("compression"))
     flags = set(found.get("flags", ()))
     for attribute, option in _FIELD_FLAGS.items():
-        # Only text and tags of hashes have a normalised form; elsewhere the server adds UNF to SORTABLE.
-        if option == "UNF" and (storage == "json" or not isinstance(item, TextField | TagField)):
+        if option == "UNF" and not _has_normal_form(item, storage):
             continue
         wanted_flag = bool(getattr(item, attribute, False))
         if wanted_flag != (option in flags):
             yield Difference(item.name, option, wanted_flag, option in flags)
+
+
+def _has_normal_form(item: Field, storage: Storage) -> bool:
+    """Whether SORTABLE could keep the field in lower case; where not, the server adds UNF by itself."""
+    if storage == "json":
+        return False
+    return isinstance(item, TextField) or (isinstance(item, TagField) and not item.case_sensitive)
 
 
 def _values(item: Field) -> Iterator[tuple[str, str, object]]:

@@ -3,13 +3,13 @@
 A vector is accepted as a whole or refused with a reason; nothing is repaired. Two things must never reach
 the server. A blob of the wrong size is left out of the index without an error. And under cosine a vector
 without a direction poisons the answers to everybody: the server divides by its length, the distance is NaN,
-and NaN is sorted first. That is so for zero and for every vector whose squared length leaves the range of
-the number that the server adds it up in. Measured on RediSearch 2.10.5: a double for float32 and float64, a
-float for the 16-bit types; below the range the distance is NaN, above it 1 from everything.
+and NaN is sorted first. That is so for zero, and for every vector whose length leaves the range of the
+numbers that the server computes it in.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -29,7 +29,21 @@ _STORED: Final[dict[Datatype, str]] = {
     "uint8": "|u1",
 }
 _WHOLE: Final = ("int8", "uint8")
-_SUMMED_IN_FLOAT: Final = ("float16", "bfloat16")
+
+# The squared lengths whose roots the server divides by correctly under cosine. Measured on RediSearch 2.10.5:
+# for the 16-bit types the sum of squares is a float; for float32 it is a double and its root a float; for
+# float64 both are doubles. Below the smallest normal number distances are wrong, then NaN; above the largest
+# they are 1 from everything.
+_FLOAT: Final = np.finfo(np.float32)
+_DOUBLE: Final = np.finfo(np.float64)
+_SQUARED_LENGTHS: Final[dict[Datatype, tuple[float, float]]] = {
+    "float32": (float(_FLOAT.smallest_normal) ** 2, float(_FLOAT.max) ** 2),
+    "float64": (float(_DOUBLE.smallest_normal), float(_DOUBLE.max)),
+    "float16": (float(_FLOAT.smallest_normal), float(_FLOAT.max)),
+    "bfloat16": (float(_FLOAT.smallest_normal), float(_FLOAT.max)),
+    "int8": (1.0, math.inf),
+    "uint8": (1.0, math.inf),
+}
 
 
 def encode_vector(vector: object, dims: int, datatype: Datatype, metric: Metric) -> bytes:
@@ -148,18 +162,12 @@ def _reasons(matrix: Array, stored: Array, datatype: Datatype, metric: Metric) -
         # finite only where every number is (a float64 sum may also overflow, which the closer look forgives).
         good = (matrix == kept).all(axis=1) if datatype in _WHOLE else np.isfinite(squared)
     if metric == "cosine":
-        low, high = _squared_range(datatype)
+        low, high = _SQUARED_LENGTHS[datatype]
         good &= (squared >= low) & (squared <= high)
     reasons: list[str | None] = [None] * len(matrix)
     for row in np.flatnonzero(~good):
         reasons[row] = _reason(matrix[row], kept[row], float(squared[row]), datatype, metric)
     return reasons
-
-
-def _squared_range(datatype: Datatype) -> tuple[float, float]:
-    """The squared lengths that the server can divide by."""
-    limits = np.finfo(np.float32 if datatype in _SUMMED_IN_FLOAT else np.float64)
-    return float(limits.smallest_normal), float(limits.max)
 
 
 def _reason(row: Array, kept: Array, squared: float, datatype: Datatype, metric: Metric) -> str | None:
@@ -179,7 +187,7 @@ def _reason(row: Array, kept: Array, squared: float, datatype: Datatype, metric:
         return f"the vector holds {row[np.isinf(kept)][0]} (expected numbers in the range of {datatype})"
     if metric != "cosine":
         return None
-    low_square, high_square = _squared_range(datatype)
+    low_square, high_square = _SQUARED_LENGTHS[datatype]
     if not kept.any():
         how = f"becomes zero as {datatype}" if row.any() else "is zero"
         return f"the vector {how} (expected a direction, since the metric is cosine)"

@@ -136,6 +136,7 @@ def test_zero_is_refused_under_cosine_only(datatype: Datatype) -> None:
     ("datatype", "number", "reason"),
     [
         ("float32", 1e-46, "becomes zero as float32"),
+        ("float32", 1e-38, "is too short"),
         ("float16", 1e-8, "becomes zero as float16"),
         ("bfloat16", 1e-41, "becomes zero as bfloat16"),
         ("float64", 1e-163, "is too short"),
@@ -152,9 +153,15 @@ def test_a_length_that_the_server_cannot_divide_by_is_refused_under_cosine_only(
     assert vector_fault([number, 0.0], 2, datatype, "l2") is None
 
 
+def test_components_in_range_may_still_be_too_long_together() -> None:
+    assert vector_fault([3e38, 0.0], 2, "float32", "cosine") is None
+    with pytest.raises(ValueError, match=r"too long \(expected a squared length of at most 1.16e\+77 for"):
+        encode_vector([3e38, 3e38], 2, "float32", "cosine")
+
+
 @pytest.mark.parametrize(
     ("datatype", "number"),
-    [("float32", 1e-44), ("float32", 3e38), ("float64", 1e-150), ("float16", 1e-7), ("bfloat16", 1e18)],
+    [("float32", 1.2e-38), ("float32", 3.4e38), ("float64", 1e-150), ("float16", 1e-7), ("bfloat16", 1e18)],
 )
 def test_short_and_long_vectors_that_the_server_can_take_are_taken(datatype: Datatype, number: float) -> None:
     assert vector_fault([number, 0.0], 2, datatype, "cosine") is None
