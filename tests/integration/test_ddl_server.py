@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from tests.strategies import OLD_ALGORITHMS, OLD_DATATYPES, specs
 from vecmigrate.errors import ServerTooOldError
 from vecmigrate.search import ddl, reply, versions
 from vecmigrate.search.document import encode_document
@@ -107,6 +110,50 @@ def test_every_combination_of_flags_is_accepted_and_reads_back(
     fields = {f"f{number}": {"type": kind, **options} for number, options in enumerate(chosen)}
     spec = spec_of({**fields, "embedding": VECTOR}, storage=storage)
     assert differences(spec, create_and_read(any_client, spec)) == ()
+
+
+# `any_client` is one client for all examples; each example leaves nothing behind.
+ON_ONE_CLIENT = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def survivable(spec: IndexSpec) -> bool:
+    """RediSearch 2.10.5 accepts M = 1, makes no index, and dies at the next FT.INFO (signal 11)."""
+    return all(getattr(item.algorithm, "m", 2) > 1 for item in spec.vectors)
+
+
+@ON_ONE_CLIENT
+@given(specs(datatypes=OLD_DATATYPES, algorithms=OLD_ALGORITHMS).filter(survivable))
+def test_any_valid_spec_is_accepted_and_reads_back_equal(any_client: redis.Redis, spec: IndexSpec) -> None:
+    try:
+        assert differences(spec, create_and_read(any_client, spec)) == ()
+    finally:
+        any_client.execute_command(*ddl.ft_drop_index(spec.index.name))
+
+
+OPTION_WORDS = ("weight", "nostem", "phonetic", "separator", "casesensitive", "withsuffixtrie", "indexempty")
+
+
+@ON_ONE_CLIENT
+@given(
+    st.dictionaries(
+        st.sampled_from((*OPTION_WORDS, "SPHERICAL", "plain", "as")),
+        st.sampled_from(("text", "tag", "numeric", "geo", "geoshape")),
+        min_size=1,
+        max_size=4,
+    ),
+    st.integers(0, 4),
+)
+def test_fields_may_be_called_like_options(client: redis.Redis, kinds: dict[str, str], at: int) -> None:
+    fields = [(f"a_{path}", {"type": kind, "path": path}) for path, kind in kinds.items()]
+    # As many vectors as there are other fields, so that each name can find a safe place.
+    fields[at:at] = [(f"embedding_{number}", VECTOR) for number in range(len(fields))]
+    spec = spec_of(dict(fields))
+    try:
+        assert differences(spec, create_and_read(client, spec)) == ()
+    finally:
+        client.execute_command(*ddl.ft_drop_index("idx:item"))
 
 
 @pytest.mark.parametrize(
