@@ -16,6 +16,8 @@ import legacy_deployment
 from classifiers.dangerous_command_guard import Verdict, decide, judge_command
 from classifiers.legacy_hash import SKILLS, TOOLS, legacy_names
 from classifiers.redis_vector_index import (
+    SKILL_EMB_INDEX,
+    TOOL_EMB_INDEX,
     BenignTechItem,
     DangerousCmdItem,
     ToolItem,
@@ -29,8 +31,6 @@ from classifiers.redis_vector_index import (
 from classifiers.update_tool_embeddings import update_tool_embeddings
 from classifiers.vector_classifier import (
     MIN_SCORE,
-    SKILL_INDEX,
-    TOOL_INDEX,
     ToolClassifier,
 )
 from data.corpus import load_corpus, load_embeddings
@@ -134,8 +134,8 @@ async def inspect(stage: Stage, damage: Damage) -> None:
         report.check(f"`vecmigrate {command}` succeeds", found=await vecmigrate(stage, command), expected=0)
         stage.console.print()
     for kind, index, expected in (
-        ("tools", TOOL_INDEX, len(stage.corpus.tools)),
-        ("skills", SKILL_INDEX, len(stage.corpus.skills)),
+        ("tools", TOOL_EMB_INDEX, len(stage.corpus.tools)),
+        ("skills", SKILL_EMB_INDEX, len(stage.corpus.skills)),
     ):
         count = await redisearch_index_doc_count(redis, index)
         report.check(f"all {expected} sound {kind} are in the index", found=count, expected=expected)

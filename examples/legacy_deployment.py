@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from classifiers.legacy_hash import SKILLS, TOOLS, LegacyHash
@@ -55,8 +56,8 @@ async def fill(redis: Redis, corpus: Corpus, embeddings: Embeddings) -> Damage:
 async def _write(
     redis: Redis, legacy: LegacyHash, embeddings: Mapping[str, str], metadata: Mapping[str, str]
 ) -> None:
-    await redis.hset(legacy.embeddings_key, mapping=dict(embeddings))
-    await redis.hset(legacy.metadata_key, mapping=dict(metadata))
+    for key, entries in ((legacy.embeddings_key, embeddings), (legacy.metadata_key, metadata)):
+        await redis.execute_command("HSET", key, *chain.from_iterable(entries.items()))
 
 
 def _json(vector: Vector) -> str:

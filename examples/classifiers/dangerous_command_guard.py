@@ -21,13 +21,12 @@ from redis.asyncio import Redis
 
 from classifiers.match import Match
 from classifiers.redis_vector_index import (
+    BENIGN_TECH_EMB_INDEX,
+    DANGEROUS_CMD_EMB_INDEX,
     knn_search_benign_tech,
     knn_search_dangerous_cmds,
     redisearch_index_doc_count,
 )
-
-DANGEROUS_INDEX = "idx:dangerous_cmd_emb"
-BENIGN_INDEX = "idx:benign_tech_emb"
 
 # All three are cosine similarities. `data/guard_thresholds.py` shows what other values would do; these lean
 # towards asking once too often.
@@ -98,7 +97,7 @@ async def judge_command(redis: Redis, command: Vector) -> Judgement:
 
 
 async def _nearest_dangerous(redis: Redis, command: Vector) -> Match | None:
-    if await redisearch_index_doc_count(redis, DANGEROUS_INDEX) <= 0:
+    if await redisearch_index_doc_count(redis, DANGEROUS_CMD_EMB_INDEX) <= 0:
         return None
     for hit in await knn_search_dangerous_cmds(redis, command, knn_k=1):
         return Match(hit["category_id"], hit["score"], hit["metadata"])
@@ -106,7 +105,7 @@ async def _nearest_dangerous(redis: Redis, command: Vector) -> Match | None:
 
 
 async def _nearest_benign(redis: Redis, command: Vector) -> Match | None:
-    if await redisearch_index_doc_count(redis, BENIGN_INDEX) <= 0:
+    if await redisearch_index_doc_count(redis, BENIGN_TECH_EMB_INDEX) <= 0:
         return None
     for hit in await knn_search_benign_tech(redis, command, knn_k=1):
         return Match(hit["category_id"], hit["score"], hit["metadata"])

@@ -19,14 +19,13 @@ from redis.asyncio import Redis
 from classifiers.legacy_hash import SKILLS, TOOLS, LegacyHash, legacy_names, legacy_search
 from classifiers.match import Match
 from classifiers.redis_vector_index import (
+    SKILL_EMB_INDEX,
+    TOOL_EMB_INDEX,
     knn_search_skills,
     knn_search_tools,
     redisearch_index_doc_count,
     scan_tool_names,
 )
-
-TOOL_INDEX = "idx:tool_emb"
-SKILL_INDEX = "idx:skill_emb"
 
 # Unrelated sentences have a similarity around 0 with all-MiniLM-L6-v2; good answers to short, loosely
 # worded requests start a little above this.
@@ -81,7 +80,7 @@ class ToolClassifier:
             redis.RedisError: The index gives nothing, and the legacy hash cannot be read either.
         """
         matches: list[Match] = []
-        if await redisearch_index_doc_count(self._redis, TOOL_INDEX) > 0:
+        if await redisearch_index_doc_count(self._redis, TOOL_EMB_INDEX) > 0:
             hits = await knn_search_tools(self._redis, query, knn_k=top_k)
             matches = [Match(hit["name"], hit["score"], hit["metadata"]) for hit in hits]
         source: Source = "index"
@@ -127,7 +126,7 @@ class SkillClassifier:
             ValueError: `query` has another size, is zero or holds NaN or infinity, or `top_k` < 1.
             redis.RedisError: The index gives nothing, and the legacy hash cannot be read either.
         """
-        if await redisearch_index_doc_count(self._redis, SKILL_INDEX) > 0:
+        if await redisearch_index_doc_count(self._redis, SKILL_EMB_INDEX) > 0:
             hits = await knn_search_skills(self._redis, query, knn_k=top_k)
             if hits:
                 matches = [Match(hit["skill_id"], hit["score"], hit["metadata"]) for hit in hits]
