@@ -12,13 +12,15 @@ from collections.abc import Sequence
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import click
 
 from vecmigrate import __version__
 from vecmigrate.cli.app import App
 from vecmigrate.cli.errors import EXIT_INTERRUPTED, report
+from vecmigrate.errors import EXIT_DONE
+
+_COMPLETION = "_VECMIGRATE_COMPLETE"  # set by the shell functions that click makes
 
 _COMMANDS = {
     "init": "scripts",
@@ -149,14 +151,19 @@ def run(arguments: Sequence[str]) -> int:
         app.format = "json"
     app.debug = "--debug" in words
     try:
-        result: Any = group.main(words, prog_name="vecmigrate", standalone_mode=False, obj=app)
-    except click.Abort:
-        return report(app, KeyboardInterrupt())
-    except KeyboardInterrupt as error:
+        if instruction := os.environ.get(_COMPLETION):
+            from click.shell_completion import shell_complete
+
+            return shell_complete(group, {"obj": app}, "vecmigrate", _COMPLETION, instruction)
+        with group.make_context("vecmigrate", words, obj=app) as context:
+            group.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except BrokenPipeError:
+        return app.end_output()
+    except (Exception, KeyboardInterrupt) as error:
         return report(app, error)
-    except Exception as error:
-        return report(app, error)
-    return result if isinstance(result, int) else 0
+    return EXIT_DONE
 
 
 def main() -> None:

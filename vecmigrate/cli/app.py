@@ -84,15 +84,15 @@ class App:
             self.out(text if isinstance(text, str) else text())
 
     def out(self, text: str) -> None:
-        """Print on stdout; whoever reads it may have gone away."""
-        if not text:
-            return
-        try:
+        """Print on stdout."""
+        if text:
             click.echo(text)
-        except BrokenPipeError:
-            # Python flushes stdout once more at exit; let that go nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise click.exceptions.Exit(EXIT_BROKEN_PIPE) from None
+
+    def end_output(self) -> int:
+        """Whoever read stdout went away: say no more, and return the exit code that is usual then."""
+        # Python flushes stdout once more at exit; that shall go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
 
     def note(self, text: str) -> None:
         """Tell something in passing, on stderr."""

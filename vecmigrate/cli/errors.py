@@ -26,7 +26,9 @@ def report(app: App, error: BaseException) -> int:
     for problem in told.get("problems", ()):
         click.echo(problem["text"], err=True)
     hint = f"; {told['hint']}" if told["hint"] else ""
-    label = "vecmigrate: " if isinstance(error, KeyboardInterrupt) else "vecmigrate: error: "
+    label = "vecmigrate: error: "
+    if isinstance(error, KeyboardInterrupt):
+        label = "\nvecmigrate: "  # a terminal has just shown ^C
     click.echo(label + _one_line(f"{told['message']}{hint}"), err=True)
     return int(told["exit_code"])
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 LINE_SECONDS = 2.0
 JSON_SECONDS = 1.0
 BAR_SECONDS = 0.1
+WINDOW_SECONDS = 20.0
+
+_BAR_WIDTH = 16
+_STATE_WIDTH = 50  # what the longest usual state takes, with the spaces between the columns
 
 
 @contextmanager
@@ -41,23 +46,27 @@ def progress_for(*, json_lines: bool, quiet: bool, stream: TextIO | None = None)
 
 @dataclass
 class Pace:
-    """How fast one piece of work goes.
+    """How far one piece of work is, and how fast it has gone in the last `WINDOW_SECONDS`.
 
-    Measured from its first report, which after a resume is not 0: what was done before does not count.
+    What was done before the first report does not count: after a resume that is not 0.
     """
 
     label: str
     total: int | None
     clock: Callable[[], float] = time.monotonic
     done: int = 0
-    _first: tuple[float, int] | None = None
+    _reports: deque[tuple[float, int]] = field(default_factory=deque)
     _told: float | None = None
 
     def advance(self, done: int) -> None:
         """Take note that `done` items are done."""
-        if self._first is None:
-            self._first = (self.clock(), done)
+        now = self.clock()
         self.done = done
+        # Reports may come thousands of times a second; a few of them tell the rate.
+        if not self._reports or now - self._reports[-1][0] >= WINDOW_SECONDS / 50:
+            self._reports.append((now, done))
+        while len(self._reports) > 1 and now - self._reports[1][0] > WINDOW_SECONDS:
+            self._reports.popleft()
 
     def due(self, seconds: float) -> bool:
         """Whether it is time to tell: at the first report, and then `seconds` after the last time."""
@@ -70,10 +79,11 @@ class Pace:
     @property
     def rate(self) -> float | None:
         """Items a second; None until that can be known."""
-        if self._first is None:
+        if not self._reports:
             return None
-        seconds = self.clock() - self._first[0]
-        items = self.done - self._first[1]
+        began, before = self._reports[0]
+        seconds = self.clock() - began
+        items = self.done - before
         return items / seconds if seconds > 0 and items > 0 else None
 
     @property
@@ -173,7 +183,9 @@ class Bar:
         """Show a new bar."""
         self._remove()
         self._pace = Pace(label, total)
-        self._task = self._bars.add_task(label, total=total, state="")
+        room = max(self._bars.console.width - _BAR_WIDTH - _STATE_WIDTH, 12)
+        shown = label if len(label) <= room else f"{label[: room - 1]}…"
+        self._task = self._bars.add_task(shown, total=total, state="")
 
     def advance(self, done: int, **counts: int) -> None:
         """Move the bar."""
@@ -204,12 +216,11 @@ class Bar:
 def _bar(output: TextIO) -> Iterator[Bar]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-    from rich.table import Column
 
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20, table_column=Column(min_width=8)),
+        BarColumn(bar_width=_BAR_WIDTH),
         TextColumn("{task.fields[state]}", markup=False),
     )
     with Progress(*columns, console=Console(file=output), transient=True) as bars:
@@ -220,7 +231,7 @@ def _state(pace: Pace, counts: dict[str, int]) -> list[str]:
     """The parts of a line: how much, how fast, how long still, and what else is counted."""
     parts = [f"{pace.done:,}"]
     if pace.total:
-        parts = [f"{pace.done:,} of {pace.total:,} ({min(pace.done / pace.total, 1):.0%})"]
+        parts = [f"{min(pace.done / pace.total, 1):.0%} of {pace.total:,}"]
     if pace.rate is not None:
         parts.append(f"{pace.rate:,.0f}/s")
     if pace.seconds_left is not None:

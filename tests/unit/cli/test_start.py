@@ -160,7 +160,26 @@ def test_ctrl_c_is_130_and_says_how_to_go_on(vecmigrate, project, monkeypatch, c
     assert done.code == 130
     assert done.err.splitlines()[-1] == "vecmigrate: interrupted"
     assert report(App(when_interrupted="upgrade goes on"), KeyboardInterrupt()) == 130
-    assert capsys.readouterr().err == "vecmigrate: interrupted; upgrade goes on\n"
+    assert capsys.readouterr().err == "\nvecmigrate: interrupted; upgrade goes on\n"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["heads", "--help"]])
+def test_help_ends_quietly_with_its_reader_too(project, words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as output:
+        command = [sys.executable, "-c", "from vecmigrate.cli import main; main()", *words]
+        done = subprocess.run(
+            command, stdout=output, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, check=False
+        )
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_shell_can_complete_commands(project):
+    words = {"_VECMIGRATE_COMPLETE": "bash_complete", "COMP_WORDS": "vecmigrate up", "COMP_CWORD": "1"}
+    command = [sys.executable, "-c", "from vecmigrate.cli import main; main()"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT | words, check=True)
+    assert done.stdout == "plain,upgrade\n"
 
 
 def test_problems_in_specs_are_a_line_each(capsys):
@@ -187,5 +206,7 @@ def test_a_reader_that_goes_away_is_no_error(project):
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as output:
-        done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        done = subprocess.run(
+            command, stdout=output, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, check=False
+        )
     assert (done.returncode, done.stderr) == (141, "")
