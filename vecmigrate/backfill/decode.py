@@ -15,7 +15,7 @@ try:
 except ImportError:  # The extra `fast` is not installed: orjson does it, at some 40,000 vectors a second.
     simdjson = None  # type: ignore[assignment]  # a missing module is told by None
 
-Row = NDArray[np.float64]
+DOUBLE = 8
 
 
 def decode_texts(texts: Sequence[bytes], dims: int) -> tuple[NDArray[np.float64], list[str | None]]:
@@ -29,65 +29,66 @@ def decode_texts(texts: Sequence[bytes], dims: int) -> tuple[NDArray[np.float64]
         A matrix (n, dims) of float64, and for each text None or what is wrong with it; the rows of the
         latter are zero. NaN and infinity, zero vectors and the like are for `search.vector` to find.
     """
-    matrix = np.zeros((len(texts), dims), dtype=np.float64)
-    reasons: list[str | None] = [None] * len(texts)
     parse = _parser()
+    size = dims * DOUBLE
+    zeros = memoryview(bytes(size))
+    rows: list[memoryview] = []
+    reasons: list[str | None] = [None] * len(texts)
     for position, text in enumerate(texts):
         row = parse(text)
-        if row is not None and row.shape[0] == dims:
-            matrix[position] = row
-        else:
-            reasons[position] = _reason(text, dims, matrix[position])
-    return matrix, reasons
+        if row is None or row.nbytes != size:
+            row, reasons[position] = _look_closely(text, dims)
+        rows.append(zeros if row is None else row)
+    return np.frombuffer(b"".join(rows), dtype=np.float64).reshape(len(texts), dims), reasons
 
 
-def _parser() -> Callable[[bytes], Row | None]:
-    """A function that decodes one text fast, or returns None where that takes a closer look."""
+def _parser() -> Callable[[bytes], memoryview | None]:
+    """A function that decodes one text into doubles fast, or returns None where that takes a closer look."""
     if simdjson is None:
         return _parse_orjson
-    parser = simdjson.Parser()
+    parse_text = simdjson.Parser().parse
 
-    def parse(text: bytes) -> Row | None:
-        # as_buffer would flatten nested arrays.
-        if text.count(b"[") != 1:
+    def parse(text: bytes) -> memoryview | None:
+        # A second bracket would be a nested array, which as_buffer flattens.
+        if text.find(b"[", 1) != -1:
             return None
         try:
-            return np.frombuffer(parser.parse(text).as_buffer(of_type="d"), dtype=np.float64)
+            array: Any = parse_text(text)
+            return memoryview(array.as_buffer(of_type="d"))
         except (ValueError, TypeError, AttributeError, RuntimeError):
             return None
 
     return parse
 
 
-def _parse_orjson(text: bytes) -> Row | None:
+def _parse_orjson(text: bytes) -> memoryview | None:
     try:
         value = orjson.loads(text)
-        if type(value) is not list or not all(type(number) is float for number in value):
+        if type(value) is not list or not set(map(type, value)) <= {float, int}:
             return None
-        return np.array(value, dtype=np.float64)
+        return memoryview(np.array(value, dtype=np.float64)).cast("B")
     except (ValueError, OverflowError):
         return None
 
 
-def _reason(text: bytes, dims: int, row: Row) -> str | None:
-    """What is wrong with `text`; None where it is right after all, with its numbers in `row`."""
+def _look_closely(text: bytes, dims: int) -> tuple[memoryview | None, str | None]:
+    """The doubles in `text` where it is right after all, or what is wrong with it."""
     try:
         # The standard library's decoder also reads NaN and Infinity, as Python writes them.
         value: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
-        return f"not JSON ({str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__})"
+        return None, f"not JSON ({error if isinstance(error, json.JSONDecodeError) else type(error).__name__})"
     if not isinstance(value, list):
-        return f"not a JSON array but {_kind(value)}"
+        return None, f"not a JSON array but {_kind(value)}"
     for place, item in enumerate(value):
         if isinstance(item, bool) or not isinstance(item, int | float):
-            return f"element {place} is {_kind(item)}, not a number"
+            return None, f"element {place} is {_kind(item)}, not a number"
     if len(value) != dims:
-        return f"{len(value)} numbers ({dims} expected)"
+        return None, f"{len(value)} numbers ({dims} expected)"
     try:
-        row[:] = value
+        return memoryview(np.array(value, dtype=np.float64)), None
     except OverflowError:
-        return "a number is too large for a double"
-    return None
+        return None, "a number is too large for a double"
 
 
 def _kind(value: object) -> str:

@@ -2,23 +2,24 @@
 
 Correct while services run. The source hashes are watched from before a batch is read until it is written; where
 they changed in between, each item's text is compared by the server in the same step that writes it. Existing
-documents are never overwritten. See docs/adr for what this costs and why.
+documents are never overwritten. docs/adr/ says what this costs and why.
 """
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha1
 from importlib import resources
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoScriptError, ResponseError
 
+from vecmigrate.backfill.batch_command import EXEC, MULTI, BatchCommand
 from vecmigrate.backfill.books import Books
-from vecmigrate.backfill.convert import Aside, Converter, Document, Source
+from vecmigrate.backfill.convert import Aside, Converter, Document, Items
 from vecmigrate.backfill.counts import Counts, Verified
 from vecmigrate.backfill.lane import Lane, Words
 from vecmigrate.backfill.pace import Pace
@@ -31,17 +32,19 @@ if TYPE_CHECKING:
 LANES = 3
 ROUNDS = 5
 COPIED = "done"
-# HPEXPIRETIME came with Redis 7.4.
-FIELD_EXPIRY_SINCE = (7, 4, 0)
+
+# Redis 7.4 and newer say how many hashes of a database have fields that expire.
+_EXPIRING_FIELDS = re.compile(rb"subexpiry=([1-9]\d*)")
 
 
 @dataclass(slots=True)
 class Batch:
-    """What one HSCAN returned, and what was made of it."""
+    """What one HSCAN returned, and what was made of it. `cursor` is where the next one starts."""
 
     lane: Lane
     cursor: int
-    items: list[Source]
+    names: list[bytes]
+    vectors: list[bytes]
     documents: list[Document] = field(default_factory=list)
     aside: list[Aside] = field(default_factory=list)
     sent_at: float = 0.0
@@ -68,19 +71,26 @@ class Backfill:
         self.books = books
         self.converter = Converter(spec)
         self.pace = Pace()
-        self.run_id = ""
         self._lanes: list[Lane] = []
-        self._sha = ""
-        self._field_expiry = False
+        self._expiring_fields = False
+        self.command: BatchCommand
 
     def __enter__(self) -> Backfill:
         """Open the connections, all to the same server process."""
         try:
             self._lanes = [Lane(self.client) for _ in range(LANES)]
-            seen = {self._look(lane) for lane in self._lanes}
+            seen = {_run_id(lane) for lane in self._lanes}
             if len(seen) != 1:
                 raise ServerError("the server was restarted while we connected (one process)", hint="run it again")
-            self._load_script()
+            self.command = BatchCommand(
+                sha=self._load_script(),
+                books=self.books,
+                embeddings_key=self.embeddings_key,
+                metadata_key=self.metadata_key,
+                prefix=self.spec.prefix,
+                paths=self.converter.paths,
+                run_id=seen.pop(),
+            )
         except BaseException:
             self._close()
             raise
@@ -115,16 +125,19 @@ class Backfill:
             return
         writing: Batch | None = None
         for batch in self.scan(cursor):
-            self.convert(batch, self._metadata(batch))
+            self.convert(batch, batch.lane.receive)
             if writing is not None:
+                # Acknowledged before the next is sent: the cursor in the ledger never runs ahead of the documents.
                 self._finish(writing, counts)
                 yield counts
-            self._write(batch)
+            packed = self.command.pack(batch.documents, batch.aside, cursor=batch.cursor)
+            batch.sent_at = time.monotonic()
+            batch.lane.send_packed(MULTI + packed + EXEC, 3)
             writing = batch
         if writing is not None:
             self._finish(writing, counts)
         # A word in the place of the cursor: from here on there is nothing left to copy, whichever server asks.
-        self._lanes[0].ask(self.write_words([], [], cursor=COPIED))
+        self.write(self._lanes[0], self.command.pack([], [], cursor=COPIED))
         yield counts
 
     def scan(self, cursor: int) -> Iterator[Batch]:
@@ -137,66 +150,41 @@ class Backfill:
         while True:
             batch = self._take_batch(self._lanes[lane])
             more = batch.cursor != 0
+            # The small question first: the server would answer it after the scan otherwise.
+            batch.lane.send(*(self._metadata_request(batch.names) if batch.names else [("UNWATCH",)]))
             if more:
                 lane = (lane + 1) % LANES
                 self._ask_batch(self._lanes[lane], batch.cursor)
-            if batch.items:
-                batch.lane.send(*self.metadata_request([item.name for item in batch.items]))
+            if batch.names:
                 yield batch
             else:
-                batch.lane.ask(("UNWATCH",))
+                batch.lane.receive()
             if not more:
                 return
 
-    def metadata_request(self, names: Sequence[bytes]) -> list[Words]:
-        """What is asked about `names` beside their vectors: metadata and, where there is such a thing, expiry."""
-        asked: list[Words] = [("HMGET", self.metadata_key, *names), ("PEXPIRETIME", self.embeddings_key)]
-        if self._field_expiry:
-            asked.append(("HPEXPIRETIME", self.embeddings_key, "FIELDS", len(names), *names))
-        return asked
+    def convert(self, batch: Batch, answers: Callable[[], Sequence[Any]]) -> None:
+        """Make the documents of `batch`; `answers` reads its metadata, which comes while vectors are decoded."""
+        decoded = self.converter.decode(batch.vectors)
+        items = _items(batch.names, batch.vectors, answers())
+        batch.documents, batch.aside = self.converter.convert(items, decoded)
 
-    def with_metadata(self, items: Sequence[Source], answers: Sequence[Any]) -> list[Source]:
-        """`items` completed by the answers to `metadata_request`."""
-        metadata, whole = answers[0], int(answers[1])
-        each = answers[2] if len(answers) > 2 and answers[2] else [-1] * len(items)  # noqa: PLR2004  # the third answer
-        complete = []
-        for item, text, own in zip(items, metadata, each, strict=True):
-            times = [at for at in (whole, int(own)) if at > 0]
-            complete.append(Source(item.name, item.vector, text, min(times, default=0)))
-        return complete
+    def read_again(self, lane: Lane, names: Sequence[bytes]) -> Items:
+        """The items called `names` as they are now; those that are gone are left out."""
+        texts, *answers = lane.ask(("HMGET", self.embeddings_key, *names), *self._metadata_request(names))
+        items = _items(list(names), texts, answers)
+        there = [place for place, text in enumerate(texts) if text is not None]
+        return Items(
+            [items.names[place] for place in there],
+            [items.vectors[place] for place in there],
+            [items.metadata[place] for place in there],
+            [items.expires_at[place] for place in there],
+        )
 
-    def convert(self, batch: Batch, items: Sequence[Source]) -> None:
-        """Make the documents of `batch`."""
-        batch.items = list(items)
-        batch.documents, batch.aside = self.converter.convert(batch.items)
-
-    def write_words(  # noqa: PLR0913  # one call of the script, which has these parameters
-        self,
-        documents: Sequence[Document],
-        aside: Sequence[Aside],
-        *,
-        cursor: int | str = 0,
-        compare: bool = False,
-        verifying: bool = False,
-        replace: bytes = b"",
-    ) -> Words:
-        """The EVALSHA that writes `documents` and `aside` (write_batch.lua)."""
-        books = self.books
-        keys: list[str] = [books.lease, books.steps, books.items, books.rejects] if books else ["", "", "", ""]
-        words: list[str | bytes | int] = ["EVALSHA", self._sha, 6, *keys, self.embeddings_key, self.metadata_key]
-        words += [books.identity if books else "", books.prefix if books else "", cursor, self.run_id]
-        words += [int(compare), int(verifying), books.step if books else 0, self.spec.prefix]
-        words += [len(documents), len(aside)]
-        for document in documents:
-            source = document.source
-            sums = (_sum(source.vector), _sum(source.metadata)) if compare else ("", "")
-            words += [source.name, document.digest, source.expires_at, replace, *sums]
-            words += [document.remark, 2 * len(document.fields)]
-            for name, value in document.fields.items():
-                words += [name, value]
-        for item in aside:
-            words += [item.source.name, self.embeddings_key, item.reason]
-        return words
+    def write(self, lane: Lane, packed: bytes) -> list[Any]:
+        """Call the script with `packed` words, outside a transaction; its reply."""
+        lane.send_packed(packed, 1)
+        reply: list[Any] = lane.receive()[0]
+        return reply
 
     def verify(self) -> Iterator[Verified]:
         """Compare every item of the source with its document, and settle what differs; see `verify.py`."""
@@ -207,17 +195,6 @@ class Backfill:
             raise OperationError("verifying needs the accounts of a ledger (a backfill with books)")
         return verify(self, self.books)
 
-    def read_again(self, lane: Lane, names: Sequence[bytes]) -> list[Source]:
-        """The items called `names` as they are now; those that are gone are left out."""
-        texts, *answers = lane.ask(("HMGET", self.embeddings_key, *names), *self.metadata_request(names))
-        items = self.with_metadata([Source(name, text or b"", None) for name, text in zip(names, texts, strict=True)], answers)
-        return [item for item, text in zip(items, texts, strict=True) if text is not None]
-
-    def _write(self, batch: Batch) -> None:
-        words = self.write_words(batch.documents, batch.aside, cursor=batch.cursor)
-        batch.sent_at = time.monotonic()
-        batch.lane.send(("MULTI",), words, ("EXEC",))
-
     def _finish(self, batch: Batch, counts: Counts) -> None:
         """Read what became of `batch`; where its source changed meanwhile, write it item by item."""
         try:
@@ -226,43 +203,43 @@ class Backfill:
             # Somebody flushed the scripts. Nothing of the batch was written.
             self._load_script()
             outcome = None
-        self.pace.took(time.monotonic() - batch.sent_at, len(batch.items))
+        self.pace.took(time.monotonic() - batch.sent_at, len(batch.names))
         if outcome is not None:
             _count(counts, outcome[0])
             return
         documents, aside = batch.documents, batch.aside
-        for attempt in range(ROUNDS):
-            # What is set aside while the source changes is looked at again by the verify pass.
-            final = self.write_words(documents, aside if attempt == 0 else [], cursor=batch.cursor, compare=True)
-            answer = batch.lane.ask(final)[0]
+        for _ in range(ROUNDS):
+            # What changes faster than this is settled by the verifying pass.
+            answer = self.write(
+                batch.lane, self.command.pack(documents, aside, cursor=batch.cursor, compare=True)
+            )
             _count(counts, answer)
-            changed = [documents[position - 1].source.name for position in answer[4]]
+            changed = [documents[position - 1].name for position in answer[4]]
             if not changed:
                 return
-            documents, more = self.converter.convert(self.read_again(batch.lane, changed))
-            if more:
-                _count(counts, batch.lane.ask(self.write_words([], more, cursor=batch.cursor))[0])
-            if not documents:
-                return
-
-    def lane(self) -> Lane:
-        """A connection for questions of one's own, while no scan is under way."""
-        return self._lanes[0]
+            items = self.read_again(batch.lane, changed)
+            documents, aside = self.converter.convert(items, self.converter.decode(items.vectors))
 
     def _ask_batch(self, lane: Lane, cursor: int) -> None:
         lane.send(
             ("WATCH", self.embeddings_key, self.metadata_key),
             ("HSCAN", self.embeddings_key, cursor, "COUNT", self.pace.items),
+            ("INFO", "keyspace"),
         )
 
     def _take_batch(self, lane: Lane) -> Batch:
-        cursor, flat = lane.receive()[1]
+        _, (cursor, flat), keyspace = lane.receive()
+        self._expiring_fields = _EXPIRING_FIELDS.search(keyspace) is not None
         # A scan may bring one item up twice; in one batch the first is enough.
         found = dict(zip(flat[::2], flat[1::2], strict=True))
-        return Batch(lane, int(cursor), [Source(name, text, None) for name, text in found.items()])
+        return Batch(lane, int(cursor), list(found), list(found.values()))
 
-    def _metadata(self, batch: Batch) -> list[Source]:
-        return self.with_metadata(batch.items, batch.lane.receive())
+    def _metadata_request(self, names: Sequence[bytes]) -> list[Words]:
+        """What is asked about items beside their vectors: metadata and, where there is such a thing, expiry."""
+        asked: list[Words] = [("HMGET", self.metadata_key, *names), ("PEXPIRETIME", self.embeddings_key)]
+        if self._expiring_fields:
+            asked.append(("HPEXPIRETIME", self.embeddings_key, "FIELDS", len(names), *names))
+        return asked
 
     def _resume(self) -> tuple[Counts, int, bool]:
         """The counts so far, the cursor to go on from, and whether the copying pass is done."""
@@ -275,28 +252,31 @@ class Backfill:
         if cursor == COPIED:
             return counts, 0, True
         # A cursor means nothing to another server process: then the scan starts again, which is harmless.
-        return counts, int(cursor) if cursor and given_by == self.run_id else 0, False
+        return counts, int(cursor) if cursor and given_by == self.command.run_id else 0, False
 
-    def _look(self, lane: Lane) -> str:
-        text = lane.ask(("INFO", "server"))[0].decode()
-        values = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-        version = tuple(int(part) for part in values["redis_version"].split(".")[:3])
-        self._field_expiry = version >= FIELD_EXPIRY_SINCE
-        self.run_id = values["run_id"]
-        return self.run_id
-
-    def _load_script(self) -> None:
+    def _load_script(self) -> str:
         text = resources.files("vecmigrate.backfill").joinpath("write_batch.lua").read_text()
-        self._sha = self._lanes[0].ask(("SCRIPT", "LOAD", text))[0].decode()
+        sha: str = self._lanes[0].ask(("SCRIPT", "LOAD", text))[0].decode()
+        return sha
 
     def _close(self) -> None:
         for lane in self._lanes:
             lane.close()
 
 
-def _sum(text: bytes | None) -> str:
-    # SHA-1 because that is what the server's Lua has; it guards against change, not against malice.
-    return sha1(text or b"", usedforsecurity=False).hexdigest()
+def _items(names: list[bytes], vectors: list[bytes], answers: Sequence[Any]) -> Items:
+    """Items from their names, the texts of their vectors and the answers to `_metadata_request`."""
+    metadata, whole, *own = answers
+    # -1 and -2 say that a key or a field never expires or is not there.
+    times = [max(int(whole), 0)] * len(names)
+    if own and own[0]:
+        times = [min((at for at in (int(whole), int(each)) if at > 0), default=0) for each in own[0]]
+    return Items(names, vectors, metadata, times)
+
+
+def _run_id(lane: Lane) -> str:
+    text = lane.ask(("INFO", "server"))[0].decode()
+    return str(dict(line.split(":", 1) for line in text.splitlines() if ":" in line)["run_id"])
 
 
 def _count(counts: Counts, outcome: Sequence[Any]) -> None:

@@ -34,6 +34,11 @@ class Lane:
         self._connection.send_packed_command(packed, check_health=False)
         self._owed += len(commands)
 
+    def send_packed(self, data: bytes, answers: int) -> None:
+        """Send commands that are in the protocol's form already; `answers` answers are owed for them."""
+        self._connection.send_packed_command([data], check_health=False)
+        self._owed += answers
+
     def receive(self) -> list[Any]:
         """The answers to everything sent since the last call, as bytes.
 

@@ -6,11 +6,12 @@ brought over now, as long as nobody else touched the document.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from vecmigrate.backfill.batch_command import EXEC, MULTI
 from vecmigrate.backfill.books import Books
-from vecmigrate.backfill.convert import Document, Source, digest
+from vecmigrate.backfill.convert import Document, Items, digest
 from vecmigrate.backfill.counts import Verified
 from vecmigrate.backfill.lane import Lane, Words
 from vecmigrate.backfill.undo import WRITTEN, Remover, as_fields
@@ -52,14 +53,21 @@ def verify(backfill: Backfill, books: Books) -> Iterator[Verified]:
 def _differing(backfill: Backfill, books: Books, batch: Batch, found: Verified) -> list[bytes]:
     """Count what is plainly as it should be, and return the names that need a closer look."""
     prefix, path = backfill.spec.prefix.encode(), backfill.spec.vector.path
-    names = [item.name for item in batch.items]
+    names = batch.names
     asked: list[Words] = [("UNWATCH",), ("HMGET", books.items, *names)]
     batch.lane.send(*asked, *(("HGET", prefix + name, path) for name in names))
-    answers = batch.lane.receive()
-    # The answers to the request for metadata, which the scan sent, come first.
-    about, marks, stored = answers[: -len(names) - 2], answers[-len(names) - 1], answers[-len(names) :]
-    backfill.convert(batch, backfill.with_metadata(batch.items, about))
-    documents = {document.source.name: document for document in batch.documents}
+    marks: list[bytes | None] = []
+    stored: list[bytes | None] = []
+
+    def metadata() -> list[Any]:
+        # The answers to the request for metadata, which the scan sent, come first.
+        *about, _, here, blobs = _split(batch.lane.receive(), len(names))
+        marks.extend(here)
+        stored.extend(blobs)
+        return about
+
+    backfill.convert(batch, metadata)
+    documents = {document.name: document for document in batch.documents}
     differing = []
     for name, mark, blob in zip(names, marks, stored, strict=True):
         document = documents.get(name)
@@ -70,6 +78,11 @@ def _differing(backfill: Backfill, books: Books, batch: Batch, found: Verified) 
         else:
             differing.append(name)
     return differing
+
+
+def _split(answers: list[Any], count: int) -> list[Any]:
+    """`answers` with the last `count` of them as one list."""
+    return [*answers[:-count], answers[-count:]]
 
 
 def _settled(mark: bytes | None, document: Document) -> bool:
@@ -84,36 +97,37 @@ def _settle(backfill: Backfill, books: Books, lane: Lane, name: bytes) -> Outcom
         lane.ask(("WATCH", backfill.embeddings_key, backfill.metadata_key, key))
         items = backfill.read_again(lane, [name])
         stored, mark = lane.ask(("HGETALL", key), ("HGET", books.items, name))
-        words, outcome = _decide(backfill, items, as_fields(stored), mark)
-        if words is None:
+        packed, outcome = _decide(backfill, items, as_fields(stored), mark)
+        if packed is None:
             lane.ask(("UNWATCH",))
             return outcome
-        if lane.ask(("MULTI",), words, ("EXEC",))[2] is not None:
+        lane.send_packed(MULTI + packed + EXEC, 3)
+        if lane.receive()[2] is not None:
             return outcome
     return "missing"
 
 
 def _decide(
-    backfill: Backfill, items: Sequence[Source], stored: dict[str, bytes], mark: bytes | None
-) -> tuple[Words | None, Outcome]:
+    backfill: Backfill, items: Items, stored: dict[str, bytes], mark: bytes | None
+) -> tuple[bytes | None, Outcome]:
     """What to write about one item, if anything, and what that makes it."""
-    if not items:
+    if not items.names:
         return None, "gone"
-    documents, aside = backfill.converter.convert(items)
+    documents, aside = backfill.converter.convert(items, backfill.converter.decode(items.vectors))
     if aside:
-        return backfill.write_words([], aside, verifying=True), "rejected"
+        return backfill.command.pack([], aside, verifying=True), "rejected"
     document = documents[0]
     if not stored:
         if mark is not None and mark != REJECTED:
             return None, "deleted"
-        return backfill.write_words(documents, [], verifying=True), "late"
+        return backfill.command.pack(documents, [], verifying=True), "late"
     as_stored = digest(stored)
     if mark == WRITTEN + as_stored and as_stored != document.digest:
-        return backfill.write_words(documents, [], verifying=True, replace=as_stored), "refreshed"
+        return backfill.command.pack(documents, [], verifying=True, replace=as_stored), "refreshed"
     same = stored.get(backfill.spec.vector.path) == document.blob
     # Without a mark it came to both sides after the copying pass; it gets one, so that every item has.
-    words = backfill.write_words(documents, [], verifying=True) if mark is None else None
-    return words, "equal" if same else "newer"
+    packed = backfill.command.pack(documents, [], verifying=True) if mark is None else None
+    return packed, "equal" if same else "newer"
 
 
 def _prune(backfill: Backfill, books: Books, lane: Lane) -> Iterator[int]:

@@ -3,16 +3,18 @@
 --
 -- KEYS  1 lease  2 steps  3 items  4 rejects  5 legacy embeddings  6 legacy metadata
 -- ARGV  1 identity of the lease, "" where no ledger is kept
---       2 prefix of this step's fields       3 next cursor          4 run_id of the server that gave it
+--       2 prefix of this step's fields       3 next cursor, or "done"    4 run_id of the server that gave it
 --       5 "1": compare each source text (sha1) because the source changed since it was read; else "0"
---       6 "1": this is the verify pass: replace a document of ours whose source changed since; else "0"
+--       6 "1": this is the verify pass, which keeps no cursor; else "0"
 --       7 step number                        8 prefix of the documents
 --       9 number of items                   10 number of set-aside items
---      (3 is "done" once the last batch is written)
---      then for each item: name, digest, expiry (ms since 1970, "0" none), digest of the document to be replaced or "",
---                          sha1 of the vector text, sha1 of the metadata text, remark or "", number of words,
---                          field, value, ...
---      then for each set-aside item: name, field of the source, reason
+--      11 "1": each item has five more words, below in brackets; else "0"
+--      12 number of fields, and their names
+--      then for each item: name, digest, "" or a mask of the fields it has ("101"),
+--                          [expiry (ms since 1970, "0" none), digest of the document to be replaced or "",
+--                           sha1 of the vector text, sha1 of the metadata text, remark or "",]
+--                          the values of its fields
+--      then for each set-aside item: name, key of the source, reason
 -- Reply { written, existing, set aside, refreshed, { positions (from 1) whose source changed }, remarks }
 --
 -- items: name → "w" .. digest (written), "e" (existed before), "r" (set aside). An item is counted once, however
@@ -21,8 +23,9 @@ local books = ARGV[1] ~= ''
 if books and redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then
   return redis.error_reply('FENCED the lease was lost')
 end
-local compare, verifying = ARGV[5] == '1', ARGV[6] == '1'
-local prefix, count, aside = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
+local compare, verifying, extended = ARGV[5] == '1', ARGV[6] == '1', ARGV[11] == '1'
+local prefix, count, aside, fields = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[12])
+local before = extended and 8 or 3
 
 local function same(key, name, sum)
   local text = redis.call('HGET', key, name)
@@ -33,36 +36,65 @@ local function aside_because(name, source, reason)
   redis.call('XADD', KEYS[4], '*', 'step', ARGV[7], 'source', source, 'field', name, 'reason', reason)
 end
 
+-- The words of HSET after the key, names and values in turn; used anew for each item.
+local words, full = {}, 2 * fields
+for f = 1, fields do words[2 * f - 1] = ARGV[12 + f] end
+
+-- Writes the document whose values start at `from` of ARGV.
+local function store(key, mask, from, expiry)
+  if mask == '' then
+    for f = 1, fields do words[2 * f] = ARGV[from + f - 1] end
+    redis.call('HSET', key, unpack(words, 1, full))
+  else
+    local some = {}
+    for f = 1, fields do
+      if string.sub(mask, f, f) == '1' then
+        some[#some + 1] = ARGV[12 + f]
+        some[#some + 1] = ARGV[from]
+        from = from + 1
+      end
+    end
+    redis.call('HSET', key, unpack(some))
+  end
+  if expiry ~= '0' then redis.call('PEXPIREAT', key, expiry) end
+end
+
+local function width(mask)
+  if mask == '' then return before + fields end
+  local _, present = string.gsub(mask, '1', '')
+  return before + present
+end
+
 local written, existing, rejected, refreshed, remarks, changed, notes = 0, 0, 0, 0, 0, {}, {}
-local at = 11
+local at = 13 + fields
 local known = {}
 if books and count > 0 then
   local names, i = {}, at
   for n = 1, count do
     names[n] = ARGV[i]
-    i = i + 8 + tonumber(ARGV[i + 7])
+    i = i + width(ARGV[i + 2])
   end
   known = redis.call('HMGET', KEYS[3], unpack(names))
 end
 
 for n = 1, count do
-  local name, digest, expiry, replace = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local remark, words = ARGV[at + 6], tonumber(ARGV[at + 7])
+  local name, digest, mask = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local expiry, replace, remark = '0', '', ''
+  if extended then expiry, replace, remark = ARGV[at + 3], ARGV[at + 4], ARGV[at + 7] end
   local mark = known[n]
-  local new = not mark or string.sub(mark, 1, 1) == 'r'
+  local new = not mark or mark == 'r'
   if new or replace ~= '' then
     local key = prefix .. name
-    if compare and not (redis.call('HEXISTS', KEYS[5], name) == 1 and same(KEYS[5], name, ARGV[at + 4])
-        and same(KEYS[6], name, ARGV[at + 5])) then
+    if compare and not (redis.call('HEXISTS', KEYS[5], name) == 1 and same(KEYS[5], name, ARGV[at + 5])
+        and same(KEYS[6], name, ARGV[at + 6])) then
       changed[#changed + 1] = n
     elseif replace ~= '' then
       -- The destination is watched by the caller, who has seen that it still is what we wrote.
       if mark == 'w' .. replace and redis.call('EXISTS', key) == 1 then
         local until_now = redis.call('PEXPIRETIME', key)
-        redis.call('DEL', key)
-        redis.call('HSET', key, unpack(ARGV, at + 8, at + 7 + words))
         if expiry == '0' and until_now > 0 then expiry = until_now end
-        if expiry ~= '0' then redis.call('PEXPIREAT', key, expiry) end
+        redis.call('DEL', key)
+        store(key, mask, at + before, expiry)
         notes[#notes + 1] = name
         notes[#notes + 1] = 'w' .. digest
         refreshed = refreshed + 1
@@ -72,8 +104,7 @@ for n = 1, count do
       notes[#notes + 1] = 'e'
       existing = existing + 1
     else
-      redis.call('HSET', key, unpack(ARGV, at + 8, at + 7 + words))
-      if expiry ~= '0' then redis.call('PEXPIREAT', key, expiry) end
+      store(key, mask, at + before, expiry)
       if remark ~= '' then
         remarks = remarks + 1
         if books then aside_because(name, KEYS[6], remark) end
@@ -83,7 +114,7 @@ for n = 1, count do
       written = written + 1
     end
   end
-  at = at + 8 + words
+  at = at + width(mask)
 end
 
 for _ = 1, aside do
