@@ -326,7 +326,7 @@ def test_every_datatype_is_stored_as_the_server_reads_it(
         client.execute_command(*ddl.ft_create(spec))
         for x, y in ((0, 0), (3, 4), (60, 80)):
             vectors = {"embedding": encode_vector([x, y], 2, datatype, "l2")}
-            client.hset(f"item:{x}", mapping=encode_document(spec, str(x), vectors))  # type: ignore[arg-type]  # redis-py's stubs do not know that str keys are fine
+            client.hset(f"item:{x}", mapping=encode_document(spec, str(x), vectors))
         found = distances(client, encode_vector([0, 0], 2, datatype, "l2"))
         assert found == {"item:0": 0, "item:3": 25, "item:60": 10_000}
         assert reply.indexing_failures(info_of(client)) == 0
@@ -362,7 +362,7 @@ def test_what_encode_document_writes_the_server_reads(any_client: redis.Redis) -
                 "title": f"title of {key}",
             },
         )
-        any_client.hset(f"item:{key}", mapping=document)  # type: ignore[arg-type]  # redis-py's stubs do not know that str keys are fine
+        any_client.hset(f"item:{key}", mapping=document)
 
     def found(query: str) -> set[str]:
         words = ("FT.SEARCH", "idx:item", query, "NOCONTENT", "DIALECT", 2)
