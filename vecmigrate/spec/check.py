@@ -10,7 +10,7 @@ import functools
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
@@ -80,7 +80,10 @@ def check_schema(mapping: Any, findings: Findings, raw: Mapping[KeyPath, str]) -
     `raw` has scalars as they were written, where they were read from YAML.
     """
     _check_texts(mapping, findings, ())
-    for error in _validator().iter_errors(mapping):
+    # jsonschema goes through a mapping in the order of a set, so that the findings would come in any order.
+    for error in sorted(
+        _validator().iter_errors(mapping), key=lambda error: _order(mapping, error.absolute_path)
+    ):
         path = tuple(error.absolute_path)
         # YAML that could not be read as a value was noted where it was read, and is None here.
         if error.instance is None and findings.is_bad(path):
@@ -90,6 +93,15 @@ def check_schema(mapping: Any, findings: Findings, raw: Mapping[KeyPath, str]) -
         _HANDLERS[keyword](
             _Failure(keyword, error.validator_value, error.instance, schema), path, findings, raw
         )
+
+
+def _order(value: Any, path: Iterable[str | int]) -> list[int]:
+    """What sorts paths into the order in which `value` has them."""
+    places: list[int] = []
+    for part in path:
+        places.append(list(value).index(part) if isinstance(value, dict) else int(part))
+        value = value[part]
+    return places
 
 
 @functools.cache

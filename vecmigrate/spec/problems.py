@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
@@ -63,6 +64,7 @@ CODES: Final[dict[str, str]] = {
     "prefix-redundant": "A prefix of a spec begins with another prefix of the same spec.",
     "useless-field": "A field is not searchable and not sortable, but part of the index.",
 }
+_DIGITS: Final = re.compile(r"\d+")
 WARNINGS: Final = frozenset({"no-files", "prefix-open", "prefix-redundant", "useless-field"})
 
 
@@ -138,5 +140,10 @@ def dotted(path: KeyPath) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """A hint at the known word that is most like `word`, or None where none is."""
-    found = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    # Words that differ in their numbers only, such as float64 and float16, are no slips of the pen.
+    letters = _DIGITS.sub("", word.lower())
+    others = [
+        other for other in known if not _DIGITS.search(other) or _DIGITS.sub("", other.lower()) != letters
+    ]
+    found = difflib.get_close_matches(word.lower(), others, n=1, cutoff=0.6)
     return f"did you mean `{found[0]}`?" if found else None

@@ -270,11 +270,9 @@ class _Reader:
         if isinstance(node, ScalarNode) and node.tag == f"{_TAG}str":
             return str(node.value)
         self._source.keys[*path, "?"] = _mark(node.start_mark)
-        shown = (
-            f"`{node.value}` is {_kind(node)}" if isinstance(node, ScalarNode) else f"a key is {_kind(node)}"
-        )
+        what = f"the key `{node.value}`" if isinstance(node, ScalarNode) else "a key"
         hint = f'quote it: "{node.value}"' if isinstance(node, ScalarNode) else None
-        self._findings.add("wrong-type", (*path, "?"), f"the key {shown}", "text", hint, at_key=True)
+        self._findings.add("wrong-type", (*path, "?"), f"{what} is {_kind(node)}", "text", hint, at_key=True)
         return None
 
     def _scalar(self, node: ScalarNode, path: KeyPath) -> Any:
