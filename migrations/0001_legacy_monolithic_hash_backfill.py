@@ -1,8 +1,8 @@
 """Move tools and skills out of their legacy monolithic hashes.
 
-Creates the four indexes, and writes one hash for each tool and each skill from the legacy hashes (field → JSON
-vector, and field → JSON metadata). The legacy hashes stay: applications fall back to them until the indexes are
-published, which happens when every item is there. A source that does not exist is an empty one.
+Creates the four indexes, and writes one hash for each tool and each skill from the legacy hashes (field →
+JSON vector, and field → JSON metadata). The legacy hashes stay: applications fall back to them until the
+indexes are published, which happens when every item is there. A source that does not exist is an empty one.
 
 Revision ID: 0001
 Revises:

@@ -1,6 +1,7 @@
 """Moving items out of legacy monolithic hashes, in batches, while services run.
 
-Generated helpers call `migrate_legacy_hash` and its asynchronous twin: the engine of the migration, without a ledger.
+Generated helpers call `migrate_legacy_hash` and its asynchronous twin: the engine of the migration, without
+a ledger.
 """
 
 from __future__ import annotations
@@ -36,18 +37,16 @@ def migrate_legacy_hash(
         redis.RedisError: The server failed. Calling again is safe.
     """
     # Imported here so that applications which never migrate do not load the engine.
-    from vecmigrate.backfill.engine import Backfill  # noqa: PLC0415
-    from vecmigrate.spec.build import spec_from_mapping  # noqa: PLC0415
+    from vecmigrate.backfill.engine import Backfill
+    from vecmigrate.spec.build import spec_from_mapping
 
     index = spec_from_mapping(spec)
     with Backfill(client, index, embeddings_key, metadata_key, books=None) as backfill:
         backfill.total()
-        counts = None
-        for counts in backfill.copy():
-            pass
-    written = counts.written if counts else 0
-    logger.info("migrated %d of %s into %s (%s)", written, embeddings_key, index.index.name, counts)
-    return written
+        # The counts are those of the whole run; the last ones tell all.
+        *_, counts = backfill.copy()
+    logger.info("migrated %s into %s: %s", embeddings_key, index.index.name, counts)
+    return counts.written
 
 
 async def migrate_legacy_hash_async(
@@ -65,8 +64,8 @@ async def migrate_legacy_hash_async(
 
 def _blocking_twin(client: redis.asyncio.Redis) -> redis.Redis:
     """A blocking client to the same server, with the same credentials."""
-    import redis  # noqa: PLC0415  # as above
-    import redis.asyncio.connection as asynchronous  # noqa: PLC0415
+    import redis  # as above
+    import redis.asyncio.connection as asynchronous
 
     settings = dict(client.connection_pool.connection_kwargs)
     kinds: dict[type, type] = {

@@ -1,7 +1,7 @@
 """The call of write_batch.lua in the Redis protocol's own form.
 
-A batch has thousands of words, nearly all of known shape. One formatting operation for each item costs a tenth of
-packing word by word, and that is most of what a backfill's client does.
+A batch has thousands of words, nearly all of known shape. One formatting operation for each item costs a
+tenth of packing word by word, and that is most of what a backfill's client does.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class BatchCommand:
     paths: tuple[str, ...]
     run_id: str
 
-    def pack(  # noqa: PLR0913  # the parameters of the script
+    def pack(  # the parameters of the script
         self,
         documents: Sequence[Document],
         aside: Sequence[Aside],
@@ -96,7 +96,9 @@ def _row(document: Document, *, compare: bool, extended: bool, replace: bytes) -
 
 
 def _packed(words: Iterable[Word]) -> bytes:
-    texts = (word if isinstance(word, bytes) else str(word).encode(errors="backslashreplace") for word in words)
+    texts = (
+        word if isinstance(word, bytes) else str(word).encode(errors="backslashreplace") for word in words
+    )
     return b"".join([_WORD % (len(text), text) for text in texts])
 
 

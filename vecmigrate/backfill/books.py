@@ -27,9 +27,9 @@ class Books:
 
     def read(self, client: redis.Redis, *names: str) -> list[str | None]:
         """Stored values of this step."""
-        stored: list[Any] = client.hmget(self.steps, [self.prefix + name for name in names])  # type: ignore[assignment]  # typed for the async client too
+        stored: Any = client.hmget(self.steps, [self.prefix + name for name in names])
         return [None if value is None else value.decode() for value in stored]
 
     def count_items(self, client: redis.Redis) -> int:
         """How many items the backfill has dealt with."""
-        return int(client.hlen(self.items))  # type: ignore[arg-type]  # typed for the async client too
+        return int(client.hlen(self.items))

@@ -1,6 +1,7 @@
 """From what a legacy hash holds to the documents to be written: pure, a batch at a time.
 
-This is the hot path of a backfill: columns and tuples, and one formatting operation where a loop would read better.
+This is the hot path of a backfill: columns and tuples, and one formatting operation where a loop would read
+better.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ class Items:
 class Document(NamedTuple):
     """One document to be written.
 
-    `values` are in the order of `Converter.paths`, None for a field that is not written. By `digest` the document is
-    known again. `remark` says what was not as it should be, although the item could be converted. `vector` and
-    `metadata` are the texts it came from.
+    `values` are in the order of `Converter.paths`, None for a field that is not written. By `digest` the
+    document is known again. `remark` says what was not as it should be, although the item could be
+    converted. `vector` and `metadata` are the texts it came from.
     """
 
     name: bytes
@@ -95,7 +96,13 @@ class Converter:
         documents: list[Document] = []
         aside: list[Aside] = []
         rows = zip(
-            items.names, decoded.blobs, decoded.reasons, items.vectors, items.metadata, items.expires_at, strict=True
+            items.names,
+            decoded.blobs,
+            decoded.reasons,
+            items.vectors,
+            items.metadata,
+            items.expires_at,
+            strict=True,
         )
         for name, blob, reason, vector, metadata, expires_at in rows:
             if reason is not None:
@@ -132,7 +139,9 @@ class Converter:
 
     def _digest(self, values: tuple[bytes | None, ...]) -> bytes:
         if None in values:
-            present = {path: value for path, value in zip(self.paths, values, strict=True) if value is not None}
+            present = {
+                path: value for path, value in zip(self.paths, values, strict=True) if value is not None
+            }
             return digest(present)
         parts: list[Any] = []
         for start, place in self._order:

@@ -36,8 +36,8 @@ class Verified:
 
     `equal` at the destination as at the source; `newer` or `deleted` at the destination by somebody else;
     `refreshed` because the source changed after it was copied; `late`: came to the source after the copying
-    pass had gone by, and was written now; `rejected` set aside; `missing`: changing so fast that it could not be
-    settled. `removed`: gone from the source since it was copied, so taken away at the destination too.
+    pass had gone by, and was written now; `rejected` set aside; `missing`: changing so fast that it could
+    not be settled. `removed`: gone from the source since it was copied, so taken away at the destination too.
     """
 
     equal: int = 0
@@ -52,7 +52,9 @@ class Verified:
     @property
     def seen(self) -> int:
         """Items of the source that were looked at."""
-        return self.equal + self.newer + self.deleted + self.refreshed + self.late + self.rejected + self.missing
+        return (
+            self.equal + self.newer + self.deleted + self.refreshed + self.late + self.rejected + self.missing
+        )
 
     def outcomes(self) -> dict[str, int]:
         """By outcome; those that did not occur are left out."""
@@ -67,7 +69,8 @@ class Verified:
         """Raise OperationError where an item is neither there nor accounted for."""
         if self.missing:
             raise OperationError(
-                f"{self.missing} items of {name!r} changed faster than they could be copied (each there or set aside)",
+                f"{self.missing} items of {name!r} changed faster than they could be copied "
+                "(each there or set aside)",
                 hint="run upgrade again when the source is calmer",
             )
 

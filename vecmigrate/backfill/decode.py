@@ -66,7 +66,7 @@ def _parse_orjson(text: bytes) -> memoryview | None:
         value = orjson.loads(text)
         if type(value) is not list or not set(map(type, value)) <= {float, int}:
             return None
-        return memoryview(np.array(value, dtype=np.float64)).cast("B")
+        return np.array(value, dtype=np.float64).data
     except (ValueError, OverflowError):
         return None
 
@@ -77,7 +77,10 @@ def _look_closely(text: bytes, dims: int) -> tuple[memoryview | None, str | None
         # The standard library's decoder also reads NaN and Infinity, as Python writes them.
         value: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
-        return None, f"not JSON ({error if isinstance(error, json.JSONDecodeError) else type(error).__name__})"
+        return (
+            None,
+            f"not JSON ({error if isinstance(error, json.JSONDecodeError) else type(error).__name__})",
+        )
     if not isinstance(value, list):
         return None, f"not a JSON array but {_kind(value)}"
     for place, item in enumerate(value):
@@ -86,7 +89,7 @@ def _look_closely(text: bytes, dims: int) -> tuple[memoryview | None, str | None
     if len(value) != dims:
         return None, f"{len(value)} numbers ({dims} expected)"
     try:
-        return memoryview(np.array(value, dtype=np.float64)), None
+        return np.array(value, dtype=np.float64).data, None
     except OverflowError:
         return None, "a number is too large for a double"
 

@@ -1,12 +1,13 @@
 """The copying pass of a backfill: scan, decode and write overlap on three connections.
 
-Correct while services run. The source hashes are watched from before a batch is read until it is written; where
-they changed in between, each item's text is compared by the server in the same step that writes it. Existing
-documents are never overwritten. docs/adr/ says what this costs and why.
+Correct while services run. The source hashes are watched from before a batch is read until it is written;
+where they changed in between, each item's text is compared by the server in the same step that writes it.
+Existing documents are never overwritten. docs/adr/ says what this costs and why.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,8 @@ from vecmigrate.spec.model import IndexSpec
 
 if TYPE_CHECKING:
     import redis
+
+logger = logging.getLogger(__name__)
 
 LANES = 3
 ROUNDS = 5
@@ -62,7 +65,12 @@ class Backfill:
     """
 
     def __init__(
-        self, client: redis.Redis, spec: IndexSpec, embeddings_key: str, metadata_key: str, books: Books | None
+        self,
+        client: redis.Redis,
+        spec: IndexSpec,
+        embeddings_key: str,
+        metadata_key: str,
+        books: Books | None,
     ) -> None:
         self.client = client
         self.spec = spec
@@ -81,7 +89,9 @@ class Backfill:
             self._lanes = [Lane(self.client) for _ in range(LANES)]
             seen = {_run_id(lane) for lane in self._lanes}
             if len(seen) != 1:
-                raise ServerError("the server was restarted while we connected (one process)", hint="run it again")
+                raise ServerError(
+                    "the server was restarted while we connected (one process)", hint="run it again"
+                )
             self.command = BatchCommand(
                 sha=self._load_script(),
                 books=self.books,
@@ -127,7 +137,8 @@ class Backfill:
         for batch in self.scan(cursor):
             self.convert(batch, batch.lane.receive)
             if writing is not None:
-                # Acknowledged before the next is sent: the cursor in the ledger never runs ahead of the documents.
+                # Acknowledged before the next is sent: the cursor in the ledger never runs ahead of the
+                # documents.
                 self._finish(writing, counts)
                 yield counts
             packed = self.command.pack(batch.documents, batch.aside, cursor=batch.cursor)
@@ -136,7 +147,8 @@ class Backfill:
             writing = batch
         if writing is not None:
             self._finish(writing, counts)
-        # A word in the place of the cursor: from here on there is nothing left to copy, whichever server asks.
+        # A word in the place of the cursor: from here on there is nothing left to copy, whichever server
+        # asks.
         self.write(self._lanes[0], self.command.pack([], [], cursor=COPIED))
         yield counts
 
@@ -163,10 +175,14 @@ class Backfill:
                 return
 
     def convert(self, batch: Batch, answers: Callable[[], Sequence[Any]]) -> None:
-        """Make the documents of `batch`; `answers` reads its metadata, which comes while vectors are decoded."""
+        """Make the documents of `batch`; `answers` reads its metadata, which comes during the decoding."""
         decoded = self.converter.decode(batch.vectors)
         items = _items(batch.names, batch.vectors, answers())
         batch.documents, batch.aside = self.converter.convert(items, decoded)
+        if self.books is None:
+            # Without a ledger the log is the only place for what was set aside.
+            for item in batch.aside:
+                logger.warning("%s: %r was set aside: %s", self.embeddings_key, item.name, item.reason)
 
     def read_again(self, lane: Lane, names: Sequence[bytes]) -> Items:
         """The items called `names` as they are now; those that are gone are left out."""
@@ -189,7 +205,7 @@ class Backfill:
     def verify(self) -> Iterator[Verified]:
         """Compare every item of the source with its document, and settle what differs; see `verify.py`."""
         # Imported here because the two know each other: verifying is copying with another question.
-        from vecmigrate.backfill.verify import verify  # noqa: PLC0415
+        from vecmigrate.backfill.verify import verify
 
         if self.books is None:
             raise OperationError("verifying needs the accounts of a ledger (a backfill with books)")
@@ -235,7 +251,7 @@ class Backfill:
         return Batch(lane, int(cursor), list(found), list(found.values()))
 
     def _metadata_request(self, names: Sequence[bytes]) -> list[Words]:
-        """What is asked about items beside their vectors: metadata and, where there is such a thing, expiry."""
+        """What is asked about items beside their vectors: metadata, and expiry where there is such a thing."""
         asked: list[Words] = [("HMGET", self.metadata_key, *names), ("PEXPIRETIME", self.embeddings_key)]
         if self._expiring_fields:
             asked.append(("HPEXPIRETIME", self.embeddings_key, "FIELDS", len(names), *names))

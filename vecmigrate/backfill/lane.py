@@ -1,7 +1,7 @@
 """One connection on which a request can be sent now and its answer read later.
 
-Three of these let the server scan for one batch and write another while we decode a third: reading, decoding and
-writing overlap without a thread.
+Three of these let the server scan for one batch and write another while we decode a third: reading,
+decoding and writing overlap without a thread.
 """
 
 from __future__ import annotations

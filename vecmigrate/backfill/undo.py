@@ -68,10 +68,8 @@ class Remover:
         if not doomed:
             self._lane.ask(("UNWATCH",))
             return 0, kept
-        words: Words = (
-            *("EVALSHA", self._sha, 2, self._books.lease, self._books.items),
-            *(self._books.identity, self._prefix, *doomed),
-        )
+        words: list[str | bytes | int] = ["EVALSHA", self._sha, 2, self._books.lease, self._books.items]
+        words += [self._books.identity, self._prefix, *doomed]
         if self._lane.ask(("MULTI",), words, ("EXEC",))[2] is None:
             return None
         return len(doomed) - gone, kept

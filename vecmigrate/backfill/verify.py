@@ -141,7 +141,9 @@ def _prune(backfill: Backfill, books: Books, lane: Lane) -> Iterator[int]:
         reply, flat = lane.ask(("HSCAN", books.items, cursor, "COUNT", PAGE))[0]
         marks: dict[bytes, bytes] = dict(zip(flat[::2], flat[1::2], strict=True))
         ours = [name for name, mark in marks.items() if mark.startswith(WRITTEN)]
-        here_still: list[Any] = lane.ask(*(("HEXISTS", backfill.embeddings_key, name) for name in ours)) if ours else []
+        here_still: list[Any] = (
+            lane.ask(*(("HEXISTS", backfill.embeddings_key, name) for name in ours)) if ours else []
+        )
         gone = {name: marks[name] for name, is_there in zip(ours, here_still, strict=True) if not is_there}
         if gone:
             yield remover.remove(gone, unless_in=backfill.embeddings_key)[0]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 
-import os
 import redis
 
 from vecmigrate.commands.results import (
@@ -80,7 +80,7 @@ def open_session(
     with ExitStack() as stack:
         if url.startswith(EMBEDDED):
             # Imported only where it is used: the wheels are an extra.
-            from vecmigrate.embedded import EmbeddedRedis, parse_embedded_url  # noqa: PLC0415
+            from vecmigrate.embedded import EmbeddedRedis, parse_embedded_url
 
             url = stack.enter_context(EmbeddedRedis(parse_embedded_url(url))).url
         stack.enter_context(connect.told(url))
@@ -96,7 +96,7 @@ def open_session(
         )
 
 
-def upgrade(  # noqa: PLR0913  # one parameter for each option
+def upgrade(  # one parameter for each option
     session: Session,
     revision: str = "head",
     *,
@@ -122,7 +122,9 @@ def upgrade(  # noqa: PLR0913  # one parameter for each option
         history.check_unaltered(records)
     path = history.graph.upgrade_path(_applied(records), revision)
     if dry_run:
-        return UpgradeResult("upgrade", _current(history, records), planned=_planned(history, path, "upgrade"), dry_run=True)
+        return UpgradeResult(
+            "upgrade", _current(history, records), planned=_planned(history, path, "upgrade"), dry_run=True
+        )
     if not path and not changed:
         return UpgradeResult("upgrade", _current(history, records))
     outcomes: list[RevisionOutcome] = []
@@ -159,7 +161,10 @@ def downgrade(
     path = history.graph.downgrade_path(list(records), revision)
     if dry_run:
         return UpgradeResult(
-            "downgrade", _current(history, records), planned=_planned(history, path, "downgrade"), dry_run=True
+            "downgrade",
+            _current(history, records),
+            planned=_planned(history, path, "downgrade"),
+            dry_run=True,
         )
     if not path:
         return UpgradeResult("downgrade", _current(history, records))
@@ -181,7 +186,9 @@ def current(session: Session) -> CurrentResult:
     records = session.ledger.revisions()
     heads = set(history.graph.heads())
     return CurrentResult(
-        tuple(CurrentRevision(name, name in heads, records[name].message) for name in _current(history, records))
+        tuple(
+            CurrentRevision(name, name in heads, records[name].message) for name in _current(history, records)
+        )
     )
 
 
@@ -191,9 +198,13 @@ def status(session: Session) -> StatusResult:
     records = session.ledger.revisions()
     at_work = holder(session.client, session.ledger.keys)
     changed = set(history.changed(records))
-    listed = [_revision_status(history, records, name, changed, at_work) for name in history.graph.topological()]
+    listed = [
+        _revision_status(history, records, name, changed, at_work) for name in history.graph.topological()
+    ]
     listed += [
-        RevisionStatus(name, record.message, record.status, record.finished_at, record.seconds, record.by, missing=True)
+        RevisionStatus(
+            name, record.message, record.status, record.finished_at, record.seconds, record.by, missing=True
+        )
         for name, record in records.items()
         if name not in history.scripts
     ]
@@ -224,7 +235,9 @@ def stamp(session: Session, revision: str, *, purge: bool = False, wait: float =
     with Lease(session.client, session.ledger.keys, seconds=seconds, wait=wait, command="stamp") as lease:
         records = session.ledger.revisions()
         if not purge:
-            history.check_unaltered({name: record for name, record in records.items() if name not in history.scripts})
+            history.check_unaltered(
+                {name: record for name, record in records.items() if name not in history.scripts}
+            )
         known = [name for name in records if name in history.scripts]
         wanted = history.graph.resolve(revision, known)
         target = set(wanted) | history.graph.ancestors(*wanted)
@@ -236,7 +249,9 @@ def stamp(session: Session, revision: str, *, purge: bool = False, wait: float =
         for name in history.graph.topological():
             if name in target and (purge or name not in records or records[name].status != "applied"):
                 script = history.scripts[name]
-                record = RevisionRecord(name, "applied", script.checksum, script.message, now(), now(), 0.0, by="stamp")
+                record = RevisionRecord(
+                    name, "applied", script.checksum, script.message, now(), now(), 0.0, by="stamp"
+                )
                 writer.put(record, "stamped")
                 added.append(name)
         records = session.ledger.revisions()

@@ -35,7 +35,10 @@ class PlannedRevision:
 
 @dataclass(frozen=True, slots=True)
 class UpgradeResult(_Result):
-    """Of upgrade and downgrade: what was done, or in a dry run what would be; `current` is the state afterwards."""
+    """Of upgrade and downgrade: what was done, or in a dry run what would be.
+
+    `current` is where the database is afterwards.
+    """
 
     direction: str
     current: tuple[str, ...]

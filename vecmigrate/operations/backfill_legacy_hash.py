@@ -13,7 +13,7 @@ from vecmigrate.operations.state import State
 
 @dataclass(frozen=True, slots=True)
 class BackfillLegacyHash(Operation):
-    """Read `embeddings_key` (field → JSON vector) and `metadata_key` (field → JSON metadata) into index `name`."""
+    """Read `embeddings_key` (field → JSON vector) and `metadata_key` (field → JSON metadata) into `name`."""
 
     kind: ClassVar[str] = "backfill_legacy_hash"
     name: str
@@ -30,12 +30,14 @@ class BackfillLegacyHash(Operation):
         spec = state.get(self.name).spec
         if spec.index.storage != "hash":
             raise OperationError(
-                f"backfill_legacy_hash writes hashes, and index {self.name!r} stores {spec.index.storage} (storage: hash)",
+                f"backfill_legacy_hash writes hashes, and index {self.name!r} stores {spec.index.storage} "
+                "(storage: hash)",
                 hint="use op.run with a function of your own",
             )
         if len(spec.vectors) != 1:
             raise OperationError(
-                f"index {self.name!r} has {len(spec.vectors)} vector fields (one: a legacy hash holds one vector an item)",
+                f"index {self.name!r} has {len(spec.vectors)} vector fields "
+                "(one: a legacy hash holds one vector an item)",
                 hint="use op.run with a function of your own",
             )
         return state
@@ -54,7 +56,7 @@ class BackfillLegacyHash(Operation):
     def run(self, context: Context) -> None:
         """Copy what is not there yet, then verify; raises TooManyRejectsError past the limit."""
         # Imported here: it needs redis and numpy, and recording a migration needs neither.
-        from vecmigrate.backfill.engine import Backfill  # noqa: PLC0415
+        from vecmigrate.backfill.engine import Backfill
 
         spec = context.state.get(self.name).spec
         backfill = Backfill(context.client, spec, self.embeddings_key, self.metadata_key, context.books())
@@ -83,7 +85,7 @@ class BackfillLegacyHash(Operation):
         if limit.exceeded(rejected, seen):
             raise TooManyRejectsError(
                 f"{rejected} of {seen} items were set aside (at most {limit}, by --max-rejects)",
-                hint="look at `vecmigrate rejects`, mend the source or raise the limit, and run upgrade again",
+                hint="see `vecmigrate rejects`, mend the source or raise the limit, and upgrade again",
             )
 
     def revert(self, step: int, state: State) -> Operation:
@@ -116,11 +118,13 @@ class RemoveBackfilled(Operation):
     def run(self, context: Context) -> None:
         """Go through what the ledger says was written; compare, and delete in one step."""
         # Imported here: it needs redis, and recording a migration does not.
-        from vecmigrate.backfill.undo import remove_written  # noqa: PLC0415
+        from vecmigrate.backfill.undo import remove_written
 
         spec = context.state.get(self.name).spec
         books = context.books(upgrade_step=self.upgrade_step)
-        context.progress.start(f"remove what the backfill of {self.name} wrote", books.count_items(context.client))
+        context.progress.start(
+            f"remove what the backfill of {self.name} wrote", books.count_items(context.client)
+        )
         removed = kept = 0
         for removed, kept in remove_written(context.client, spec, books):
             context.check_lease()

@@ -1,8 +1,8 @@
 """What every operation has, and what the runner gives it to work with.
 
-An operation is a small frozen value. `apply` and `describe` are pure and need no server; `run` does the work and
-must be idempotent and resumable: it may be called again, on another machine, after it was cut off anywhere.
-Dry runs, resuming and progress bars are the runner's: an operation has no branches for them.
+An operation is a small frozen value. `apply` and `describe` are pure and need no server; `run` does the
+work and must be idempotent and resumable: it may be called again, on another machine, after it was cut off
+anywhere. Dry runs, resuming and progress bars are the runner's: an operation has no branches for them.
 """
 
 from __future__ import annotations
@@ -138,8 +138,8 @@ class Operation(ABC):
     def revert(self, step: int, state: State) -> Operation:
         """The operation that takes this one back.
 
-        `step` is its number in the upgrade, `state` the state before it. Raises IrreversibleError where there is no
-        way back.
+        `step` is its number in the upgrade, `state` the state before it. Raises IrreversibleError where
+        there is no way back.
         """
         raise IrreversibleError(
             f"{self.title} has no way back (an operation that can be reverted)",

@@ -1,4 +1,4 @@
-"""create_index: build `<name>@<revision>` and let the alias lead to it; adopt a plain index that is the same."""
+"""create_index: build `<name>@<revision>` behind the alias, or adopt a plain index that is the same."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ class CreateIndex(Operation):
         if info is not None and live == alias:
             indexes.require_same(self.spec, info, alias)
             context.step.put({"outcome": "adopted", "physical": alias})
-            context.progress.message(f"{alias}: the index that is there has this definition; adopted as it is")
+            context.progress.message(
+                f"{alias}: the index that is there has this definition; adopted as it is"
+            )
             return
         if info is not None and live != physical:
             if not str(live).startswith(f"{alias}@"):

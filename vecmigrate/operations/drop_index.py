@@ -43,17 +43,21 @@ class DropIndex(Operation):
         if self.upgrade_step is not None:
             outcome = context.upgrade_step(self.upgrade_step).get("outcome")
             if outcome in ("adopted", "kept"):
-                context.progress.message(f"{index.spec.index.name}: was there before this migration; left as it is")
+                context.progress.message(
+                    f"{index.spec.index.name}: was there before this migration; left as it is"
+                )
                 return
         live = indexes.live_index(context, index.spec)
         if context.search.info(index.physical) is not None:
             context.search.change(*ddl.ft_drop_index(index.physical))
-        elif live is not None and (live == index.spec.index.name or live.startswith(f"{index.spec.index.name}@")):
+        elif live is not None and (
+            live == index.spec.index.name or live.startswith(f"{index.spec.index.name}@")
+        ):
             context.search.change(*ddl.ft_drop_index(live))
 
     def revert(self, step: int, state: State) -> Operation:
         """Create it anew from the spec that it had."""
         # Imported here because the two are each other's way back.
-        from vecmigrate.operations.create_index import CreateIndex  # noqa: PLC0415
+        from vecmigrate.operations.create_index import CreateIndex
 
         return CreateIndex(state.get(self.name).spec)

@@ -55,7 +55,7 @@ class Variables:
         if default is None:
             raise OperationError(
                 f"variable {name!r} has no value (one given by -x {name}=VALUE)",
-                hint=f"or set {ENVIRONMENT_PREFIX}{name.upper()}, or `{name}` under [tool.vecmigrate.variables]",
+                hint=f"or set {ENVIRONMENT_PREFIX}{name.upper()}, or put it under [tool.vecmigrate.variables]",
             )
         return default
 
@@ -103,14 +103,21 @@ class Recorder:
     ) -> None:
         """Create an index, given as a spec gives it.
 
-        The physical index is `<index.name>@<revision>`; `index.name` becomes an alias to it. Where a plain index of
-        that name exists and is the same, it is adopted as it is. With `publish=False` the alias waits for
-        `publish_index`.
+        The physical index is `<index.name>@<revision>`; `index.name` becomes an alias to it. Where a plain
+        index of that name exists and is the same, it is adopted as it is. With `publish=False` the alias
+        waits for `publish_index`.
 
         Raises:
             SpecError: The description has problems.
         """
-        mapping = {"version": 1, "name": name, "description": description, "index": index, "key": key, "fields": fields}
+        mapping = {
+            "version": 1,
+            "name": name,
+            "description": description,
+            "index": index,
+            "key": key,
+            "fields": fields,
+        }
         self._add(CreateIndex(spec_from_mapping(mapping), publish))
 
     def publish_index(self, name: str) -> None:
@@ -124,19 +131,22 @@ class Recorder:
     def backfill_legacy_hash(self, name: str, *, embeddings_key: str, metadata_key: str) -> None:
         """Write one document for each item of a legacy monolithic hash into the index `name`.
 
-        `embeddings_key` is a hash of field → JSON vector (shape `(dims,)`), `metadata_key` one of field → JSON
-        metadata. Documents that exist stay as they are; what cannot be converted is set aside with its reason.
+        `embeddings_key` is a hash of field → JSON vector (shape `(dims,)`), `metadata_key` one of field →
+        JSON metadata. Documents that exist stay as they are; what cannot be converted is set aside with its
+        reason.
         """
         self._add(BackfillLegacyHash(name, embeddings_key, metadata_key))
 
     def run(self, function: Function, *, name: str | None = None, undo: Function | None = None) -> None:
         """Call `function(client, progress, cursor)`, and `undo` the same way when the step is reverted."""
-        self._add(Run(function, name or getattr(function, "__name__", "function"), undo))
+        self._add(Run(function, name or str(getattr(function, "__name__", "function")), undo))
 
     def execute(self, *words: str | int | float, undo: Sequence[str | int | float] | None = None) -> None:
-        """Send one Redis command, and `undo` when the step is reverted. Both must be harmless when repeated."""
+        """Send one Redis command, and `undo` when the step is reverted; both must bear repeating."""
         if not words or (undo is not None and not undo):
-            raise OperationError('execute got no command (at least its name, as in op.execute("SET", "k", "v"))')
+            raise OperationError(
+                'execute got no command (at least its name, as in op.execute("SET", "k", "v"))'
+            )
         back = None if undo is None else tuple(map(str, undo))
         self._add(Execute(tuple(map(str, words)), back))
 

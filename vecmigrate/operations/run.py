@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class Cursor:
     """How far a function has come, kept in the ledger.
 
-    `value` is what was saved last, by this runner or by one before it, or None. `save` takes anything that JSON can
-    say; it raises LeaseLostError once this runner may not write any more, which is the moment to stop.
+    `value` is what was saved last, by this runner or by one before it, or None. `save` takes anything that
+    JSON can say; it raises LeaseLostError once this runner may not write any more, which is the moment to
+    stop.
     """
 
     def __init__(self, step: StepRecord) -> None:

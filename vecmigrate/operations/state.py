@@ -55,7 +55,8 @@ class State:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known) or 'none'}"
             raise OperationError(
-                f"no index {name!r} at this point of the history (the name of an earlier create_index)", hint=hint
+                f"no index {name!r} at this point of the history (the name of an earlier create_index)",
+                hint=hint,
             )
         return found
 
@@ -69,7 +70,7 @@ class State:
                 )
             if item.spec.index.name == spec.index.name:
                 raise OperationError(
-                    f"alias {spec.index.name!r} belongs to index {item.spec.name!r} already (one alias an index)",
+                    f"alias {spec.index.name!r} belongs to index {item.spec.name!r} (one alias an index)",
                     hint="choose another index.name",
                 )
         return State((*self.indexes, IndexState(spec, revision, published)))
@@ -78,9 +79,7 @@ class State:
         """This state with the alias leading to the index `name`."""
         self.get(name)
         return State(
-            tuple(
-                replace(item, published=True) if item.spec.name == name else item for item in self.indexes
-            )
+            tuple(replace(item, published=True) if item.spec.name == name else item for item in self.indexes)
         )
 
     def without_index(self, name: str) -> State:

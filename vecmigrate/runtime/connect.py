@@ -53,7 +53,8 @@ def connect(url: str) -> redis.Redis:
         )
     except ValueError as error:
         raise ConfigError(
-            f"{redact(url)!r} is no Redis URL (redis://, rediss://, unix:// or embedded:[DIR])", hint=str(error)
+            f"{redact(url)!r} is no Redis URL (redis://, rediss://, unix:// or embedded:[DIR])",
+            hint=str(error),
         ) from None
     # An URL may ask for decoded replies; vectors are bytes.
     client.connection_pool.connection_kwargs["decode_responses"] = False
@@ -76,7 +77,8 @@ def look(client: redis.Redis) -> Server:
         )
     if info.get("role") != "master":
         raise ReadOnlyServerError(
-            f"this server is a replica of {info.get('master_host')}:{info.get('master_port')} (a server that takes writes)",
+            f"this server is a replica of {info.get('master_host')}:{info.get('master_port')} "
+            "(a server that takes writes)",
             hint="give the URL of the primary",
         )
     found = modules["search"]
@@ -101,19 +103,32 @@ def told(url: str) -> Iterator[None]:
     try:
         yield
     except redis.exceptions.AuthenticationError as error:
-        wanted = "wants a password" if "NOAUTH" in str(error) or "without any password" in str(error) else "refuses us"
-        raise ServerError(f"Redis at {where} {wanted} ({error})", hint="put user and password into the URL") from error
+        wanted = (
+            "wants a password"
+            if "NOAUTH" in str(error) or "without any password" in str(error)
+            else "refuses us"
+        )
+        raise ServerError(
+            f"Redis at {where} {wanted} ({error})", hint="put user and password into the URL"
+        ) from error
     except redis.exceptions.BusyLoadingError as error:
-        raise ServerError(f"Redis at {where} is still loading its data", hint="try again in a while") from error
+        raise ServerError(
+            f"Redis at {where} is still loading its data", hint="try again in a while"
+        ) from error
     except redis.exceptions.ReadOnlyError as error:
-        raise ReadOnlyServerError(f"Redis at {where} takes no writes ({error})", hint="give the URL of the primary") from error
+        raise ReadOnlyServerError(
+            f"Redis at {where} takes no writes ({error})", hint="give the URL of the primary"
+        ) from error
     except redis.exceptions.NoPermissionError as error:
-        raise ServerError(f"Redis at {where} does not allow this user all that is needed ({error})") from error
+        raise ServerError(
+            f"Redis at {where} does not allow this user all that is needed ({error})"
+        ) from error
     except redis.exceptions.TimeoutError as error:
         raise ServerError(f"Redis at {where} does not answer in time ({error})") from error
     except redis.exceptions.ConnectionError as error:
         raise ServerError(
-            f"no Redis to be reached at {where} ({error})", hint="start one, or give --redis URL; `embedded:` needs none"
+            f"no Redis to be reached at {where} ({error})",
+            hint="start one, or give --redis URL; `embedded:` needs none",
         ) from error
     except redis.exceptions.OutOfMemoryError as error:
         raise ServerError(f"Redis at {where} is out of memory ({error})", hint="raise maxmemory") from error
@@ -122,7 +137,9 @@ def told(url: str) -> Iterator[None]:
         if text.startswith("FENCED"):
             raise LeaseLostError from error
         if text.startswith("NOAUTH"):
-            raise ServerError(f"Redis at {where} wants a password", hint="put user and password into the URL") from error
+            raise ServerError(
+                f"Redis at {where} wants a password", hint="put user and password into the URL"
+            ) from error
         if text.startswith("MISCONF"):
             raise ServerError(f"Redis at {where} refuses writes because it cannot save ({text})") from error
         raise ServerError(f"Redis at {where} says: {text}") from error
@@ -132,7 +149,9 @@ def told(url: str) -> Iterator[None]:
 
 def _modules(client: redis.Redis) -> list[dict[Any, Any]]:
     reply = client.execute_command("MODULE LIST")
-    return [item if isinstance(item, dict) else dict(zip(item[::2], item[1::2], strict=False)) for item in reply]
+    return [
+        item if isinstance(item, dict) else dict(zip(item[::2], item[1::2], strict=False)) for item in reply
+    ]
 
 
 def _text(value: Any) -> str:

@@ -48,7 +48,9 @@ class History:
         """What taking `revision` back records."""
         self._record(revision)
         script = self.scripts[revision]
-        recorder = Recorder(revision, self._states[revision], base=self._before(revision), variables=self.variables)
+        recorder = Recorder(
+            revision, self._states[revision], base=self._before(revision), variables=self.variables
+        )
         self._call(script, "downgrade", recorder)
         return Plan(script, tuple(recorder.recorded))
 
@@ -63,7 +65,7 @@ class History:
             script = self.scripts.get(revision)
             if script is None:
                 raise HistoryAlteredError(
-                    f"the ledger has revision {revision} ({record.message or record.status}), and no script has it "
+                    f"the ledger has revision {revision} ({record.message or record.status}), and no script does "
                     f"(a script for each applied revision)",
                     hint="bring the script back, or `vecmigrate stamp` where this database belongs",
                 )
@@ -71,7 +73,7 @@ class History:
                 raise HistoryAlteredError(
                     f"{script.path.name} was changed after it was applied "
                     f"({record.checksum} then, {script.checksum} now)",
-                    hint="undo the change and write a new revision, or pass --accept-changed if it makes no difference",
+                    hint="undo the change and write a new revision, or pass --accept-changed where it does not matter",
                 )
 
     def changed(self, applied: Mapping[str, RevisionRecord]) -> list[str]:
@@ -91,7 +93,9 @@ class History:
         unknown = self.variables.unknown()
         if unknown:
             known = ", ".join(sorted(self.variables.asked)) or "none"
-            raise ScriptError(f"no migration asks for {', '.join(unknown)} (one of: {known})", hint="mend the -x option")
+            raise ScriptError(
+                f"no migration asks for {', '.join(unknown)} (one of: {known})", hint="mend the -x option"
+            )
 
     def _record(self, revision: str) -> None:
         if revision in self._states:

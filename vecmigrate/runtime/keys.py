@@ -19,7 +19,7 @@ class LedgerKeys:
     def __post_init__(self) -> None:
         if not _NAMESPACE.fullmatch(self.namespace):
             raise ConfigError(
-                f"{self.namespace!r} is no namespace (letters, digits and _ . : -, at most 64, a letter or digit first)"
+                f"{self.namespace!r} is no namespace (at most 64 letters, digits and _ . : -, not these first)"
             )
 
     def _key(self, name: str) -> str:

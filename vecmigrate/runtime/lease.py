@@ -1,8 +1,8 @@
 """The lease: one runner at a time, a heartbeat, and a fencing token that guards every write.
 
-Protocol: `SET NX`-like acquisition by Lua that also gives out a growing token; the key expires by itself; every
-write is a Lua call that first compares the lease's identity, `token:runner`. So a runner that slept past its
-lease cannot write, however late it wakes (see M. Kleppmann, "How to do distributed locking", 2016).
+Protocol: `SET NX`-like acquisition by Lua that also gives out a growing token; the key expires by itself;
+every write is a Lua call that first compares the lease's identity, `token:runner`. So a runner that slept
+past its lease cannot write, however late it wakes (see M. Kleppmann, "How to do distributed locking", 2016).
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def script(name: str) -> str:
 
 def holder(client: redis.Redis, keys: LedgerKeys) -> Holder | None:
     """Who holds the lease now, or None."""
-    fields: dict[Any, Any] = client.hgetall(keys.lease)  # type: ignore[assignment]  # typed for the async client too
-    return _holder(fields, int(client.pttl(keys.lease))) if fields else None  # type: ignore[arg-type]  # likewise
+    fields: Any = client.hgetall(keys.lease)
+    return _holder(fields, int(client.pttl(keys.lease))) if fields else None
 
 
 def _holder(fields: dict[Any, Any], milliseconds: int) -> Holder:
@@ -86,7 +86,13 @@ class Lease:
     """
 
     def __init__(
-        self, client: redis.Redis, keys: LedgerKeys, *, seconds: float, wait: float = 0.0, command: str = "upgrade"
+        self,
+        client: redis.Redis,
+        keys: LedgerKeys,
+        *,
+        seconds: float,
+        wait: float = 0.0,
+        command: str = "upgrade",
     ) -> None:
         self._client = client
         self._keys = keys
@@ -109,7 +115,8 @@ class Lease:
         while True:
             asked = time.monotonic()
             reply: Any = acquire(
-                keys=[self._keys.lease, self._keys.fence], args=[runner, int(self._seconds * 1000), *self._description()]
+                keys=[self._keys.lease, self._keys.fence],
+                args=[runner, int(self._seconds * 1000), *self._description()],
             )
             if reply[0]:
                 break
@@ -117,7 +124,7 @@ class Lease:
             if time.monotonic() >= deadline:
                 raise LockedError(
                     f"another runner is at work: {_holder(fields, int(reply[2]))}",
-                    hint="wait for it (--wait SECONDS), or `vecmigrate unlock --force` if it is gone for good",
+                    hint="wait for it (--wait SECONDS), or `vecmigrate unlock --force` if it is gone",
                 )
             time.sleep(POLL_SECONDS)
         self.identity = f"{int(reply[0])}:{runner}"
@@ -176,7 +183,18 @@ class Lease:
 
     def _description(self) -> list[str]:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        return ["who", whoami(), "host", socket.gethostname(), "pid", str(os.getpid()), "since", now, "command", self._command]
+        return [
+            "who",
+            whoami(),
+            "host",
+            socket.gethostname(),
+            "pid",
+            str(os.getpid()),
+            "since",
+            now,
+            "command",
+            self._command,
+        ]
 
 
 def whoami() -> str:

@@ -19,9 +19,12 @@ from vecmigrate.backfill.books import Books
 from vecmigrate.runtime.keys import LedgerKeys
 from vecmigrate.runtime.lease import Lease, whoami
 
-# "running" is written first; a runner that is killed leaves it so, which reads as partial once its lease is gone.
+# "running" is written first; a runner that is killed leaves it so, which reads as partial once the lease is
+# gone.
 Status: TypeAlias = Literal["running", "partial", "applied", "reverting"]
 Direction: TypeAlias = Literal["u", "d"]
+
+PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +79,13 @@ class Ledger:
 
     def revisions(self) -> dict[str, RevisionRecord]:
         """Every revision that was begun, by its id."""
-        stored: dict[Any, Any] = self.client.hgetall(self.keys.revisions)  # type: ignore[assignment]  # async twin
+        stored: Any = self.client.hgetall(self.keys.revisions)
         records = (RevisionRecord(**orjson.loads(text)) for text in stored.values())
         return {record.revision: record for record in records}
 
     def steps(self, revision: str) -> list[StepView]:
         """The steps of `revision`, in order."""
-        stored: dict[Any, Any] = self.client.hgetall(self.keys.steps(revision))  # type: ignore[assignment]  # async twin
+        stored: Any = self.client.hgetall(self.keys.steps(revision))
         found: dict[tuple[str, int], dict[str, str]] = {}
         for key, value in stored.items():
             place, _, name = key.decode().partition(":")
@@ -93,17 +96,25 @@ class Ledger:
     def rejects(self, revision: str) -> Iterator[Reject]:
         """What was set aside by `revision`, oldest first, in pages."""
         start = "-"
-        while page := self.client.xrange(self.keys.rejects(revision), min=start, count=500):
-            for entry, fields in page:  # type: ignore[union-attr]  # typed for the async client too
-                text = {key.decode(): value.decode(errors="backslashreplace") for key, value in fields.items()}
-                at = datetime.fromtimestamp(int(entry.split(b"-")[0]) / 1000, UTC).isoformat(timespec="seconds")
+        while page := self._page(self.keys.rejects(revision), start):
+            for entry, fields in page:
+                text = {
+                    key.decode(): value.decode(errors="backslashreplace") for key, value in fields.items()
+                }
+                at = datetime.fromtimestamp(int(entry.split(b"-")[0]) / 1000, UTC).isoformat(
+                    timespec="seconds"
+                )
                 yield Reject(revision, int(text["step"]), text["source"], text["field"], text["reason"], at)
-            start = "(" + page[-1][0].decode()  # type: ignore[index]  # likewise
+            start = "(" + page[-1][0].decode()
+
+    def _page(self, stream: str, start: str) -> Any:
+        return self.client.xrange(stream, min=start, count=PAGE)
 
     def last_errors(self, count: int = 1) -> list[dict[str, str]]:
         """The newest log entries that tell of an error."""
         found: list[dict[str, str]] = []
-        for entry, fields in self.client.xrevrange(self.keys.log, count=200):  # type: ignore[union-attr]  # async twin
+        newest: Any = self.client.xrevrange(self.keys.log, count=PAGE)
+        for entry, fields in newest:
             text = {key.decode(): value.decode() for key, value in fields.items()}
             if text.get("error"):
                 found.append({"id": entry.decode(), **text})
@@ -146,7 +157,8 @@ class LedgerWriter:
         """Write which step is being worked on."""
         moved = replace(record, step=step)
         self.lease.guarded(
-            ("HSET", self.keys.revisions, record.revision, orjson.dumps(asdict(moved))), keys=[self.keys.revisions]
+            ("HSET", self.keys.revisions, record.revision, orjson.dumps(asdict(moved))),
+            keys=[self.keys.revisions],
         )
         return moved
 
@@ -156,16 +168,18 @@ class LedgerWriter:
         keys = [self.keys.revisions, self.keys.log]
         if steps:
             doomed = [self.keys.steps(revision), self.keys.rejects(revision)]
-            # The items of each step are found by their pattern; the revision is no pattern, being [0-9A-Za-z_-].
-            doomed += [key.decode() for key in self.ledger.client.scan_iter(_escaped(self.keys, revision), count=500)]
+            # One hash of items for each backfill of the revision.
+            doomed += [
+                key.decode() for key in self.ledger.client.scan_iter(_escaped(self.keys, revision), count=500)
+            ]
             commands.append(("UNLINK", *doomed))
             keys += doomed
         self.lease.guarded(*commands, self._log(event, revision, None), keys=keys)
 
     def clear_steps(self, revision: str, direction: Direction) -> None:
         """Forget how far the steps of one direction came."""
-        stored = self.ledger.client.hkeys(self.keys.steps(revision))
-        doomed = [key.decode() for key in stored if key.decode().startswith(direction)]  # type: ignore[union-attr]  # async twin
+        stored: Any = self.ledger.client.hkeys(self.keys.steps(revision))
+        doomed = [key.decode() for key in stored if key.decode().startswith(direction)]
         if doomed:
             self.lease.guarded(("HDEL", self.keys.steps(revision), *doomed), keys=[self.keys.steps(revision)])
 
@@ -204,10 +218,12 @@ class Step:
 
     def all(self) -> dict[str, str]:
         """Everything stored for this step."""
-        stored: dict[Any, Any] = self._writer.ledger.client.hgetall(self._key)  # type: ignore[assignment]  # async twin
+        stored: Any = self._writer.ledger.client.hgetall(self._key)
         start = self.prefix.encode()
         return {
-            key[len(start) :].decode(): value.decode() for key, value in stored.items() if key.startswith(start)
+            key[len(start) :].decode(): value.decode()
+            for key, value in stored.items()
+            if key.startswith(start)
         }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import redis
 
@@ -18,7 +19,7 @@ from vecmigrate.runtime.connect import Server
 from vecmigrate.runtime.context import RunContext
 from vecmigrate.runtime.history import History, Plan
 from vecmigrate.runtime.lease import Lease
-from vecmigrate.runtime.ledger import Direction, Ledger, LedgerWriter, RevisionRecord, Step, now
+from vecmigrate.runtime.ledger import Direction, Ledger, LedgerWriter, RevisionRecord, Status, Step, now
 from vecmigrate.runtime.search_server import FencedSearch
 from vecmigrate.search import versions
 
@@ -62,7 +63,11 @@ class Runner:
     max_rejects: RejectLimit | None = None
 
     def upgrade(self, revision: str) -> RevisionOutcome:
-        """Apply `revision`, from the step where an earlier run stopped; raises PartialError where a step fails."""
+        """Apply `revision`, from the step where an earlier run stopped.
+
+        Raises:
+            PartialError: A step failed; the ledger knows which.
+        """
         plan = self.history.upgrade(revision)
         for item in plan.recorded:
             for index in item.operation.apply(item.state, revision):
@@ -70,7 +75,8 @@ class Runner:
         record = self.ledger.revisions().get(revision)
         writer = LedgerWriter(self.ledger, self.lease)
         if record is not None and record.status == "reverting":
-            # A downgrade got half-way: what its steps undid is to be done again, and all steps can be repeated.
+            # A downgrade got half-way: what its steps undid is to be done again, and all steps can be
+            # repeated.
             writer.forget(revision, "upgrade after a partial downgrade")
         began = time.monotonic()
         record = writer.begin(revision, plan.script.checksum, plan.script.message, "running")
@@ -103,9 +109,10 @@ class Runner:
         revision = plan.script.revision
         for number, item in enumerate(plan.recorded):
             step = Step(writer, revision, number, direction)
-            print_ = item.operation.fingerprint(item.state, revision)
-            if step.get("fingerprint") != print_:
-                # Another operation than the one begun here, or the same with other variables: nothing carries over.
+            fingerprint = item.operation.fingerprint(item.state, revision)
+            if step.get("fingerprint") != fingerprint:
+                # Another operation than the one begun here, or the same with other variables: nothing
+                # carries over.
                 step.clear()
             elif step.get("status") == DONE:
                 outcomes.append(StepOutcome(number, item.operation.title, step.all(), 0.0, resumed=True))
@@ -114,17 +121,22 @@ class Runner:
                 revision, item.state, step, self.progress, self.max_rejects, search, self.client, writer
             )
             record = writer.at_step(record, number)
-            step.put({"operation": item.operation.title, "fingerprint": print_, "status": "running", "at": now()})
+            step.put(
+                {
+                    "operation": item.operation.title,
+                    "fingerprint": fingerprint,
+                    "status": "running",
+                    "at": now(),
+                }
+            )
             began = time.monotonic()
-            self._step(item.operation, context, lambda error, at=record: self._failed(writer, at, error, direction))
+            self._step(item.operation, context, partial(self._failed, writer, record, direction))
             seconds = time.monotonic() - began
             step.put({"status": DONE, "seconds": f"{seconds:.3f}", "at": now()})
             outcomes.append(StepOutcome(number, item.operation.title, step.all(), seconds))
         return tuple(outcomes)
 
-    def _step(
-        self, operation: Operation, context: RunContext, failed: Callable[[str], None]
-    ) -> None:
+    def _step(self, operation: Operation, context: RunContext, failed: Callable[[str], None]) -> None:
         """Run one operation; a failure is written into the ledger and raised as PartialError."""
         where = f"revision {context.revision}, step {context.step.number} ({operation.title})"
         try:
@@ -148,8 +160,8 @@ class Runner:
             failed(f"{type(error).__name__}: {error}")
             raise PartialError(f"{where}: {type(error).__name__}: {error}", hint=_AGAIN) from error
 
-    def _failed(self, writer: LedgerWriter, record: RevisionRecord, error: str, direction: Direction) -> None:
-        status = "partial" if direction == "u" else "reverting"
+    def _failed(self, writer: LedgerWriter, record: RevisionRecord, direction: Direction, error: str) -> None:
+        status: Status = "partial" if direction == "u" else "reverting"
         text = error.splitlines()[0] if error else "?"
         try:
             writer.put(replace(record, status=status, error=text, finished_at=now()), "failed")

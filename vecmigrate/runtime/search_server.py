@@ -34,7 +34,8 @@ class FencedSearch:
         except redis.ResponseError as error:
             if "not allowed from script" not in str(error):
                 raise
-            # Some commands may not run in a script; then the check comes first, and a moment later the command.
+            # Some commands may not run in a script; then the check comes first, and a moment later the
+            # command.
             self._lease.guarded(("TIME",))
             self._client.execute_command(*words)
 
