@@ -1,0 +1,112 @@
+"""Leave out of a module what nothing needs: functions that no spec calls for, and imports.
+
+The shared module is written once with everything that some spec may need. A package carries only the part
+that its own specs reach, so that nobody reads, tests or wonders about dead code.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterable
+
+from vecmigrate.codegen.layout import call
+
+
+def used_of(module: str, sources: Iterable[str]) -> set[str]:
+    """The names that `sources` take from `module`: `module.name`, and `from .module import name`."""
+    names: set[str] = set()
+    for source in sources:
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                if node.value.id == module:
+                    names.add(node.attr)
+            elif isinstance(node, ast.ImportFrom) and node.module == module:
+                names.update(alias.name for alias in node.names)
+    return names
+
+
+def without_unused(source: str, roots: Collection[str]) -> str:
+    """`source` without the top-level definitions that `roots` do not reach.
+
+    Comments and blank lines above a definition go with it.
+    """
+    tree = ast.parse(source)
+    needs = {name: _names(node) for node in tree.body for name in _defined(node)}
+    reached: set[str] = set()
+    waiting = [name for name in roots if name in needs]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += [other for other in needs[name] if other in needs]
+    lines = source.splitlines(keepends=True)
+    kept: list[str] = []
+    end = 0
+    for node in tree.body:
+        start, end = end, node.end_lineno or node.lineno
+        defined = _defined(node)
+        if not defined or reached.intersection(defined):
+            kept += lines[start:end]
+    return "".join(kept)
+
+
+def without_unused_imports(source: str) -> str:
+    """`source` without imports of names that it does not use, and with the others laid out anew."""
+    tree = ast.parse(source)
+    used = _names(*(node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)))
+    lines = source.splitlines(keepends=True)
+    kept: list[str] = []
+    end = 0
+    for node in tree.body:
+        start, end = end, node.end_lineno or node.lineno
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            aliases = [alias for alias in node.names if _is_used(node, alias, used)]
+            if aliases:
+                kept += [*lines[start : node.lineno - 1], _import(node, aliases) + "\n"]
+            elif start < node.lineno - 1 and kept and kept[-1] != "\n":
+                kept.append("\n")
+        else:
+            kept += lines[start:end]
+    return "".join(kept)
+
+
+def _is_used(node: ast.Import | ast.ImportFrom, alias: ast.alias, used: Collection[str]) -> bool:
+    if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+        return True
+    return (alias.asname or alias.name) in used
+
+
+def _import(node: ast.Import | ast.ImportFrom, aliases: list[ast.alias]) -> str:
+    names = [f"{alias.name} as {alias.asname}" if alias.asname else alias.name for alias in aliases]
+    if isinstance(node, ast.Import):
+        return f"import {', '.join(names)}"
+    head = f"from {'.' * node.level}{node.module or ''} import "
+    line = head + ", ".join(names)
+    return line if len(line) <= 88 else call("", names, indent=0, before=head)
+
+
+def _defined(node: ast.stmt) -> list[str]:
+    """The names that a function, class or assignment at the top defines; none for everything else."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        return [node.target.id]
+    if isinstance(node, ast.Assign):
+        return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return []
+
+
+def _names(*nodes: ast.AST) -> set[str]:
+    """Every name that is read anywhere in `nodes`, and what an `__all__` among them lists."""
+    names: set[str] = set()
+    for node in nodes:
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Name):
+                names.add(inner.id)
+        if isinstance(node, ast.Assign) and _defined(node) == ["__all__"]:
+            names.update(
+                inner.value
+                for inner in ast.walk(node.value)
+                if isinstance(inner, ast.Constant) and isinstance(inner.value, str)
+            )
+    return names
