@@ -251,7 +251,7 @@ class Backfill:
         return Batch(lane, int(cursor), list(found), list(found.values()))
 
     def _metadata_request(self, names: Sequence[bytes]) -> list[Words]:
-        """What is asked about items beside their vectors: metadata, and expiry where there is such a thing."""
+        """What is asked about items beside their vectors: metadata and, where there is any, expiry."""
         asked: list[Words] = [("HMGET", self.metadata_key, *names), ("PEXPIRETIME", self.embeddings_key)]
         if self._expiring_fields:
             asked.append(("HPEXPIRETIME", self.embeddings_key, "FIELDS", len(names), *names))

@@ -55,7 +55,7 @@ class Variables:
         if default is None:
             raise OperationError(
                 f"variable {name!r} has no value (one given by -x {name}=VALUE)",
-                hint=f"or set {ENVIRONMENT_PREFIX}{name.upper()}, or put it under [tool.vecmigrate.variables]",
+                hint=f"or set {ENVIRONMENT_PREFIX}{name.upper()}, or [tool.vecmigrate.variables]",
             )
         return default
 

@@ -65,7 +65,7 @@ class History:
             script = self.scripts.get(revision)
             if script is None:
                 raise HistoryAlteredError(
-                    f"the ledger has revision {revision} ({record.message or record.status}), and no script does "
+                    f"the ledger has revision {revision} ({record.message or record.status}), no script has it "
                     f"(a script for each applied revision)",
                     hint="bring the script back, or `vecmigrate stamp` where this database belongs",
                 )
@@ -73,7 +73,7 @@ class History:
                 raise HistoryAlteredError(
                     f"{script.path.name} was changed after it was applied "
                     f"({record.checksum} then, {script.checksum} now)",
-                    hint="undo the change and write a new revision, or pass --accept-changed where it does not matter",
+                    hint="undo the change and write a new revision, or --accept-changed",
                 )
 
     def changed(self, applied: Mapping[str, RevisionRecord]) -> list[str]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from vecmigrate.errors import ConfigError
-
-_NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
+from vecmigrate.config import check_namespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +14,7 @@ class LedgerKeys:
     namespace: str
 
     def __post_init__(self) -> None:
-        if not _NAMESPACE.fullmatch(self.namespace):
-            raise ConfigError(
-                f"{self.namespace!r} is no namespace (at most 64 letters, digits and _ . : -, not these first)"
-            )
+        check_namespace(self.namespace)
 
     def _key(self, name: str) -> str:
         return f"vecmigrate:{{{self.namespace}}}:{name}"
