@@ -95,7 +95,7 @@ def merge(
 def history(app: App, *, rev_range: str | None, indicate_current: bool, verbose: bool) -> None:
     """List the revisions, newest first."""
     from vecmigrate import commands
-    from vecmigrate.revisions.graph import needs_applied
+    from vecmigrate.revisions.identifiers import needs_applied
 
     ask = indicate_current or any(needs_applied(side) for side in (rev_range or "").split(":") if side)
     applied = _applied(app) if ask else ()
@@ -134,7 +134,7 @@ def branches(app: App, *, verbose: bool) -> None:
 def show(app: App, revision: str) -> None:
     """Show what is known of a revision."""
     from vecmigrate import commands
-    from vecmigrate.revisions.graph import needs_applied
+    from vecmigrate.revisions.identifiers import needs_applied
 
     applied = _applied(app) if needs_applied(revision) else ()
     result = commands.show(app.config, revision, applied=applied)

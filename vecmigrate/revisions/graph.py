@@ -1,27 +1,31 @@
-"""The revision graph and the words that name revisions in it.
+"""The revision graph: what stands on what, and the way from one state to another.
 
 A revision stands on the ones it revises (`down_revision`) and on the ones it `depends_on`. The first kind
 draws the branches: heads, bases and relative steps follow it. Order and reach follow both: a revision is
 applied after everything it stands on, and reverted before.
-
-    identifier = [label "@"] [id | prefix | label | head | heads | base | current] [("+" | "-") number]
 
 Nothing here reads files or knows of Redis: `applied` is whatever the ledger says.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from vecmigrate.errors import RevisionError
-
-RESERVED = ("head", "heads", "base", "current")
+from vecmigrate.revisions.identifiers import (
+    RESERVED,
+    backward,
+    forward,
+    listed,
+    named,
+    nearest,
+    parse,
+    walk,
+)
 
 _NAME = re.compile(r"[^\s@:+\-]+")
-_IDENTIFIER = re.compile(r"(?:(?P<label>[^@]+)@)?(?P<name>[^@+\-]*)(?P<steps>[+-]\d+)?")
 
 
 class Node(Protocol):
@@ -37,17 +41,11 @@ class Node(Protocol):
     def depends_on(self) -> tuple[str, ...]: ...  # noqa: D102 - the class says it
 
 
-class _Identifier(NamedTuple):
-    """The parts of an identifier; `name` is empty where only steps are given."""
-
-    text: str
-    label: str | None
-    name: str
-    steps: int
-
-
 class RevisionGraph:
-    """All revisions and how they stand on one another; immutable, made by `from_nodes`."""
+    """All revisions and how they stand on one another; not to be changed, made by `from_nodes`.
+
+    `label_owners` says for each branch label which revision it was given to.
+    """
 
     def __init__(
         self,
@@ -57,7 +55,7 @@ class RevisionGraph:
     ) -> None:
         """Take checked relations: `from_nodes` is the way in."""
         self._parents = dict(parents)
-        self._labels = dict(labels)
+        self.label_owners = dict(labels)
         self._below = {
             revision: tuple(dict.fromkeys((*self._parents[revision], *dependencies[revision])))
             for revision in self._parents
@@ -107,7 +105,7 @@ class RevisionGraph:
                 if parent not in parents:
                     raise RevisionError(
                         f"revision {revision!r} revises {parent!r}, which no script defines",
-                        hint=_nearest(parent, parents)
+                        hint=nearest(parent, parents)
                         or "restore the missing script, or correct down_revision",
                     )
         dependencies = {
@@ -157,12 +155,12 @@ class RevisionGraph:
     def labels(self, revision: str) -> tuple[str, ...]:
         """The labels of the branches that `revision` belongs to."""
         self._check_known(revision)
-        return tuple(label for label in sorted(self._labels) if revision in self._branch(label))
+        return tuple(label for label in sorted(self.label_owners) if revision in self.branch(label))
 
     def current(self, applied: Collection[str]) -> tuple[str, ...]:
         """The applied revisions that no other applied one stands on."""
         covered = self.ancestors(*applied)
-        return self._ordered(revision for revision in applied if revision not in covered)
+        return self.ordered(revision for revision in applied if revision not in covered)
 
     def resolve(self, identifier: str, applied: Collection[str] = ()) -> tuple[str, ...]:
         """The revisions that an identifier names; an empty tuple is the base, before every revision.
@@ -170,14 +168,14 @@ class RevisionGraph:
         Raises:
             RevisionError: It names nothing, or more than one where one is meant.
         """
-        parsed = _parse(identifier)
-        if parsed.steps and parsed.name in ("", "current"):
+        parsed = parse(identifier)
+        if parsed.steps and parsed.relative:
             if parsed.steps > 0:
-                return (self._forward(parsed, applied),)
-            left = set(applied) - set(self._backward(parsed, applied))
-            return self.current(left & self._branch(parsed.label) if parsed.label else left)
-        start = self._named(parsed, applied)
-        return self._walk(parsed, start) if parsed.steps else start
+                return (forward(self, parsed, applied),)
+            left = set(applied) - set(backward(self, parsed, applied))
+            return self.current(left & self.branch(parsed.label) if parsed.label else left)
+        start = named(self, parsed, applied)
+        return walk(self, parsed, start) if parsed.steps else start
 
     def upgrade_path(self, applied: Collection[str], target: str) -> list[str]:
         """What has to be applied to reach `target`, in order; empty where it is reached already.
@@ -186,11 +184,12 @@ class RevisionGraph:
             RevisionError: As `resolve`; or an applied revision is unknown.
         """
         self._check_known(*applied)
-        if _parse(target).steps < 0 and _parse(target).name in ("", "current"):
+        parsed = parse(target)
+        if parsed.steps < 0 and parsed.relative:
             raise RevisionError(f"{target!r} leads down (expected a step up, as +1)", hint="use `downgrade`")
         wanted = self.resolve(target, applied)
         needed = self.ancestors(*wanted) | set(wanted)
-        return list(self._ordered(needed - set(applied)))
+        return list(self.ordered(needed - set(applied)))
 
     def downgrade_path(self, applied: Collection[str], target: str) -> list[str]:
         """What has to be reverted so that `target` is on top, in order: only what stands on it.
@@ -202,15 +201,15 @@ class RevisionGraph:
             RevisionError: As `resolve`; the target is not applied; or an applied revision is unknown.
         """
         self._check_known(*applied)
-        parsed = _parse(target)
-        if parsed.name in ("", "current") and parsed.steps:
+        parsed = parse(target)
+        if parsed.relative and parsed.steps:
             if parsed.steps > 0:
                 raise RevisionError(
                     f"{target!r} leads up (expected a step down, as -1)", hint="use `upgrade`"
                 )
-            return self._backward(parsed, applied)
+            return backward(self, parsed, applied)
         if parsed.label and parsed.name == "base" and not parsed.steps:
-            branch = self._branch(parsed.label)
+            branch = self.branch(parsed.label)
             doomed = branch | self.descendants(*branch)
         else:
             wanted = self.resolve(target, applied)
@@ -221,7 +220,7 @@ class RevisionGraph:
                         hint="see `vecmigrate current`",
                     )
             doomed = self.descendants(*wanted) if wanted else frozenset(self._order)
-        return list(reversed(self._ordered(doomed & set(applied))))
+        return list(reversed(self.ordered(doomed & set(applied))))
 
     def history(self, span: str | None = None, applied: Collection[str] = ()) -> list[str]:
         """The revisions of a span `from:to`, newest first; either side may be left out, None is all.
@@ -241,132 +240,33 @@ class RevisionGraph:
         reached = self.ancestors(*upper) | set(upper)
         if lower:
             reached &= self.descendants(*lower) | set(lower)
-        return list(reversed(self._ordered(reached)))
+        return list(reversed(self.ordered(reached)))
 
-    # Naming
+    def branch(self, label: str | None) -> frozenset[str]:
+        """The members of a branch: all revisions where `label` is None.
 
-    def _named(self, parsed: _Identifier, applied: Collection[str]) -> tuple[str, ...]:
-        branch = self._branch(parsed.label) if parsed.label else frozenset(self._order)
-        if parsed.name in ("head", "heads"):
-            heads = tuple(revision for revision in self.heads() if revision in branch)
-            if parsed.name == "head" and len(heads) > 1:
-                raise RevisionError(
-                    f"there are {len(heads)} heads: {_listed(heads)} (expected one for {parsed.text!r})",
-                    hint="say `heads` for all of them, name one, or join them with `vecmigrate merge`",
-                )
-            return heads
-        if parsed.name == "base":
-            if not parsed.label:
-                return ()
-            outside = {below for revision in branch for below in self._parents[revision]} - branch
-            return self._ordered(outside)
-        if parsed.name == "current":
-            return self.current(set(applied) & branch)
-        if parsed.name == "":
-            raise RevisionError(
-                f"{parsed.text!r} names no revision "
-                "(expected an id, a label, head, heads, base, current, +N or -N)"
-            )
-        revision = self._one(parsed.name)
-        if revision not in branch:
-            raise RevisionError(f"revision {revision!r} is not on branch {parsed.label!r}")
-        return (revision,)
+        Those are the labelled revision, all that revise it, and those below it down to where the branch
+        starts. In place of a label a revision's id names the branch from there on.
 
-    def _one(self, name: str) -> str:
-        if name in self._parents:
-            return name
-        if name in self._labels:
-            return self._labels[name]
-        matches = sorted(revision for revision in self._parents if revision.startswith(name))
-        if len(matches) > 1:
+        Raises:
+            RevisionError: There is no such label.
+        """
+        if label is None:
+            return frozenset(self._order)
+        if label not in self.label_owners:
+            if label in self._parents:
+                return self._reach((label,), self._children) | {label}
             raise RevisionError(
-                f"{name!r} is the start of {len(matches)} revisions: {_listed(matches)} (expected one)"
+                f"no branch label {label!r}",
+                hint=nearest(label, self.label_owners) or "see `vecmigrate branches`",
             )
-        if not matches:
-            raise RevisionError(
-                f"no revision {name!r}",
-                hint=_nearest(name, (*self._parents, *self._labels)) or "see `vecmigrate history`",
-            )
-        return matches[0]
-
-    def _branch(self, label: str | None) -> frozenset[str]:
-        """The labelled revision, all that revise it, and below it those that only it can be reached from."""
-        if label not in self._labels:
-            name = label or ""
-            if name in self._parents:  # `id@head`: the branch that starts at this revision
-                return self._reach((name,), self._children) | {name}
-            raise RevisionError(
-                f"no branch label {name!r}", hint=_nearest(name, self._labels) or "see `vecmigrate branches`"
-            )
-        start = self._labels[label]
+        start = self.label_owners[label]
         members = {start, *self._reach((start,), self._children)}
         below = self._parents[start]
-        while len(below) == 1 and len(self._children[below[0]]) == 1:
+        while len(below) == 1 and len(self._children[below[0]]) == 1 and len(self._parents[below[0]]) < 2:
             members.add(below[0])
             below = self._parents[below[0]]
         return frozenset(members)
-
-    # Steps
-
-    def _walk(self, parsed: _Identifier, start: tuple[str, ...]) -> tuple[str, ...]:
-        """Go `steps` up or down from one named place; the base may be an end of the walk."""
-        if len(start) > 1:
-            raise RevisionError(
-                f"{parsed.text!r} starts at {len(start)} revisions: {_listed(start)} (expected one)"
-            )
-        place = start[0] if start else None
-        for _ in range(abs(parsed.steps)):
-            if parsed.steps > 0:
-                steps = self._children[place] if place else self.bases()
-                if parsed.label:
-                    branch = self._branch(parsed.label)
-                    steps = tuple(revision for revision in steps if revision in branch)
-            else:
-                if place is None:
-                    raise RevisionError(f"{parsed.text!r} goes below the base")
-                steps = self._parents[place]
-            if not steps and parsed.steps > 0:
-                raise RevisionError(
-                    f"{parsed.text!r} goes beyond the head {place!r}" if place else "no revisions"
-                )
-            place = _only(parsed, steps) if steps else None
-        return (place,) if place else ()
-
-    def _forward(self, parsed: _Identifier, applied: Collection[str]) -> str:
-        """The revision that lies `steps` above what is applied."""
-        branch = self._branch(parsed.label) if parsed.label else frozenset(self._order)
-        here = self.current(set(applied) & branch)
-        for _ in range(parsed.steps):
-            if here:
-                above = {child for revision in here for child in self._children[revision]}
-            else:
-                above = {revision for revision in branch if not branch & set(self._parents[revision])}
-            steps = self._ordered((above & branch) - set(applied))
-            if not steps:
-                raise RevisionError(
-                    f"{parsed.text!r} goes beyond the head",
-                    hint="see `vecmigrate current` and `vecmigrate heads`",
-                )
-            here = (_only(parsed, steps),)
-        return here[0]
-
-    def _backward(self, parsed: _Identifier, applied: Collection[str]) -> list[str]:
-        """The `steps` revisions that are on top of what is applied, topmost first."""
-        left = set(applied)
-        branch = self._branch(parsed.label) if parsed.label else frozenset(self._order)
-        reverted: list[str] = []
-        for _ in range(-parsed.steps):
-            on_top = tuple(revision for revision in self.current(left) if revision in branch)
-            if not on_top:
-                raise RevisionError(
-                    f"{parsed.text!r} goes below the base ({len(reverted)} applied)"
-                    if not left & branch
-                    else f"{parsed.text!r} is ambiguous: other branches stand on {parsed.label!r}",
-                    hint="see `vecmigrate current`",
-                )
-            reverted.append(_only(parsed, on_top))
-            left.remove(reverted[-1])
-        return reverted
 
     # Relations
 
@@ -411,7 +311,8 @@ class RevisionGraph:
                     waiting.append(revision)
         return frozenset(reached)
 
-    def _ordered(self, revisions: Iterable[str]) -> tuple[str, ...]:
+    def ordered(self, revisions: Iterable[str]) -> tuple[str, ...]:
+        """The given revisions, each after all that it stands on."""
         return tuple(sorted(set(revisions), key=self._position.__getitem__))
 
     def _check_known(self, *revisions: str) -> None:
@@ -419,22 +320,8 @@ class RevisionGraph:
             if revision not in self._parents:
                 raise RevisionError(
                     f"no script defines revision {revision!r}",
-                    hint=_nearest(revision, self._parents) or "restore the script that did",
+                    hint=nearest(revision, self._parents) or "restore the script that did",
                 )
-
-
-def needs_applied(identifier: str) -> bool:
-    """Whether what `identifier` names depends on what is applied, as `current` and `-1` do."""
-    return _parse(identifier).name in ("", "current")
-
-
-def _parse(identifier: str) -> _Identifier:
-    match = _IDENTIFIER.fullmatch(identifier)
-    if match is None:
-        raise RevisionError(
-            f"{identifier!r} is not a revision identifier (expected as in head, a1b2, a1b2+1, -1)"
-        )
-    return _Identifier(identifier, match["label"], match["name"], int(match["steps"] or 0))
 
 
 def _check_name(what: str, name: str) -> None:
@@ -450,22 +337,14 @@ def _dependency(revision: str, wanted: str, parents: Mapping[str, object], label
     matches = [wanted] if wanted in parents else [labels[wanted]] if wanted in labels else []
     matches = matches or sorted(item for item in parents if wanted and item.startswith(wanted))
     if len(matches) != 1:
-        found = f"could be {_listed(matches)}" if matches else "no script defines"
+        found = f"could be {listed(matches)}" if matches else "no script defines"
         raise RevisionError(
             f"revision {revision!r} depends on {wanted!r}, which {found}",
-            hint=_nearest(wanted, (*parents, *labels)) or "correct depends_on",
+            hint=nearest(wanted, (*parents, *labels)) or "correct depends_on",
         )
     if matches[0] == revision:
         raise RevisionError(f"revision {revision!r} depends on itself")
     return matches[0]
-
-
-def _only(parsed: _Identifier, steps: tuple[str, ...]) -> str:
-    if len(steps) > 1:
-        raise RevisionError(
-            f"{parsed.text!r} is ambiguous: it could be {_listed(steps)}", hint="name the revision instead"
-        )
-    return steps[0]
 
 
 def _reverse(edges: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
@@ -474,12 +353,3 @@ def _reverse(edges: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]
         for other in edges[revision]:
             found[other].append(revision)
     return {revision: tuple(others) for revision, others in found.items()}
-
-
-def _listed(revisions: Iterable[str]) -> str:
-    return ", ".join(revisions)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str | None:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {close[0]!r}?" if close else None

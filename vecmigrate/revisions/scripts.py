@@ -166,7 +166,7 @@ def script_error(script: Script, error: BaseException) -> ScriptError:
 
 
 def script_line(script: Script, error: BaseException) -> int:
-    """The last line of `script` that `error` passed through; the line of its id where it passed through none."""
+    """The last line of `script` that `error` passed through; that of its id where it passed none."""
     line = script.line
     traceback = error.__traceback__
     while traceback is not None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from vecmigrate.errors import RevisionError
-from vecmigrate.revisions.graph import RevisionGraph, needs_applied
+from vecmigrate.revisions.graph import RevisionGraph
+from vecmigrate.revisions.identifiers import needs_applied
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,11 @@ class TestRelations:
         assert OPEN.labels("f1") == OPEN.labels("d1") == ("side",)
         assert OPEN.labels("b1") == OPEN.labels("c1") == ()
         assert TWO.labels("b1") == ("main",)
+
+    def test_a_label_above_a_merge_does_not_reach_below_it(self):
+        above = graph(Node("a1"), Node("b1"), Node("m1", ("a1", "b1")), Node("c1", ("m1",), ("top",)))
+        assert above.branch("top") == {"c1"}
+        assert above.downgrade_path(above.topological(), "top@base") == ["c1"]
 
     def test_an_unknown_revision_is_named(self):
         for call in (LINE.ancestors, LINE.descendants, LINE.parents, LINE.children, LINE.labels):
