@@ -316,6 +316,11 @@ def _too_many(failure: _Failure, path: KeyPath, findings: Findings, raw: Mapping
     )
 
 
+def _too_long(failure: _Failure, path: KeyPath, findings: Findings, raw: Mapping[KeyPath, str]) -> None:
+    message = f"{_what(path)} has {len(failure.instance)} entries"
+    findings.add("too-many-entries", path, message, f"at most {failure.limit}")
+
+
 def _repeated(failure: _Failure, path: KeyPath, findings: Findings, raw: Mapping[KeyPath, str]) -> None:
     for number, item in enumerate(failure.instance):
         if item in failure.instance[:number]:
@@ -337,6 +342,7 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     "minItems": _empty,
     "minProperties": _empty,
     "maxProperties": _too_many,
+    "maxItems": _too_long,
     "uniqueItems": _repeated,
 }
 

@@ -40,6 +40,7 @@ CODES: Final[dict[str, str]] = {
     "out-of-range": "A number is too small or too large.",
     "empty-value": "A text, list or mapping is empty.",
     "too-many-fields": "A spec has more fields than RediSearch takes.",
+    "too-many-entries": "A list is too long.",
     "duplicate-value": "A list holds a value twice.",
     "bad-identifier": "A name does not have the form that names need.",
     "bad-separator": "The separator of a tag field is not one ASCII character.",

@@ -214,12 +214,12 @@ def _check_text_count(fields: _Fields, findings: Findings) -> None:
 def _check_prefixes(prefix: str | list[str] | None, findings: Findings) -> None:
     prefixes = prefix if isinstance(prefix, list) else []
     for number, longer in enumerate(prefixes):
-        for shorter in prefixes:
-            if longer != shorter and longer.startswith(shorter):
-                message = f"the prefix `{longer}` adds nothing: `{shorter}` matches its keys too"
-                findings.add(
-                    "prefix-redundant", ("index", "prefix", number), message, "prefixes that do not overlap"
-                )
+        shorter = next((other for other in prefixes if other != longer and longer.startswith(other)), None)
+        if shorter is not None:
+            message = f"the prefix `{longer}` adds nothing: `{shorter}` matches its keys too"
+            findings.add(
+                "prefix-redundant", ("index", "prefix", number), message, "prefixes that do not overlap"
+            )
 
 
 def _check_index_paths(index: Mapping[str, Any], storage: str, findings: Findings) -> None:
@@ -279,13 +279,13 @@ def _check_unwritten(
 
 
 def _check_overlaps(uses: list[PathUse], findings: Findings) -> None:
-    keys = {json_keys(use.path): use for use in uses}
-    for inner, use in keys.items():
-        for depth in range(1, len(inner or ())):
-            outer = keys.get((inner or ())[:depth])
-            if outer is not None and not outer.is_json:
-                message = f"the field `{use.name}` lies inside the field `{outer.name}` ({outer.path})"
-                findings.add("path-overlap", ("fields", use.name, "path"), message, "a path of its own")
+    owners = {json_keys(use.path) or (): use for use in uses}
+    for keys, use in owners.items():
+        around = (owners.get(keys[:depth]) for depth in range(1, len(keys)))
+        outer = next((other for other in around if other is not None and not other.is_json), None)
+        if outer is not None:
+            message = f"the field `{use.name}` lies inside the field `{outer.name}` ({outer.path})"
+            findings.add("path-overlap", ("fields", use.name, "path"), message, "a path of its own")
 
 
 def _check_duplicates(fields: _Fields, storage: str, findings: Findings) -> None:

@@ -542,6 +542,13 @@ def test_there_is_a_limit_to_fields(tmp_path: Path, kind: str, count: int, expec
     assert findings(tmp_path, BASE[:start] + many + BASE[end:]) == [expected]
 
 
+def test_there_is_a_limit_to_prefixes(tmp_path: Path):
+    many = ", ".join(f'"p{number}:"' for number in range(1025))
+    assert findings(tmp_path, changed('prefix: "skill:"', f"prefix: [{many}]")) == [
+        "too-many-entries 5:11: `prefix` has 1025 entries (expected at most 1024)"
+    ]
+
+
 def test_all_findings_of_a_file_come_at_once_and_in_order(tmp_path: Path):
     text = BASE.replace("dims: 384", "dims: 0").replace("name: skill\n", "nmae: skill\n")
     text = text.replace("{type: text}", "{type: text, unf: true, weight: -1}").replace(
