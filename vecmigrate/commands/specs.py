@@ -11,6 +11,7 @@ from typing import Any
 
 from vecmigrate.config import Config
 from vecmigrate.errors import ConfigError, Problem, StaleCodeError
+from vecmigrate.revisions.scripts import display_path
 from vecmigrate.search import ddl
 from vecmigrate.search.versions import ServerVersion, require
 from vecmigrate.spec.load import check_specs, load_specs, spec_files
@@ -93,7 +94,7 @@ def validate(config: Config, paths: Sequence[Path] = ()) -> ValidateResult:
     Raises:
         ConfigError: A path does not exist.
     """
-    given = tuple(paths) or (config.specs,)
+    given = tuple(paths) or (_folder(config),)
     _check_exist(given)
     loaded = check_specs(given)
     return ValidateResult(
@@ -175,8 +176,14 @@ def generate(config: Config, *, check: bool = False, output: Path | None = None)
 
 
 def _load(config: Config) -> tuple[Any, ...]:
-    _check_exist((config.specs,))
-    return tuple(load_specs((config.specs,)).specs)
+    folder = _folder(config)
+    _check_exist((folder,))
+    return tuple(load_specs((folder,)).specs)
+
+
+def _folder(config: Config) -> Path:
+    """The configured folder, short where it can be: editors and GitHub want paths relative to the project."""
+    return Path(display_path(config.specs))
 
 
 def _check_exist(paths: Sequence[Path]) -> None:
