@@ -32,8 +32,9 @@ local function same(key, name, sum)
   return redis.sha1hex(text or '') == sum
 end
 
-local function aside_because(name, source, reason)
-  redis.call('XADD', KEYS[4], '*', 'step', ARGV[7], 'source', source, 'field', name, 'reason', reason)
+-- kind: 'rejected', or 'remark' for an item that was written although something was amiss
+local function tell(kind, name, source, reason)
+  redis.call('XADD', KEYS[4], '*', 'step', ARGV[7], 'kind', kind, 'source', source, 'field', name, 'reason', reason)
 end
 
 -- The words of HSET after the key, names and values in turn; used anew for each item.
@@ -107,7 +108,7 @@ for n = 1, count do
       store(key, mask, at + before, expiry)
       if remark ~= '' then
         remarks = remarks + 1
-        if books then aside_because(name, KEYS[6], remark) end
+        if books then tell('remark', name, KEYS[6], remark) end
       end
       notes[#notes + 1] = name
       notes[#notes + 1] = 'w' .. digest
@@ -123,7 +124,7 @@ for _ = 1, aside do
     rejected = rejected + 1
   elseif redis.call('HSETNX', KEYS[3], name, 'r') == 1 then
     rejected = rejected + 1
-    aside_because(name, ARGV[at + 1], ARGV[at + 2])
+    tell('rejected', name, ARGV[at + 1], ARGV[at + 2])
   end
   at = at + 3
 end

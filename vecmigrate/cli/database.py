@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -178,15 +178,16 @@ def status(app: App) -> None:
 def rejects(app: App, revision: str | None) -> None:
     """List the items that backfills set aside, and why.
 
-    REVISION restricts the list to one revision. As text, an item is one line: revision, step, source, field
-    and reason, separated by tabs.
+    Also those that were written although something was amiss. REVISION restricts the list to one revision.
+    As text, an item is one line: revision, step, source, field, kind (rejected or remark) and reason,
+    separated by tabs.
     """
     from vecmigrate import commands
 
     with app.session() as session:
         result = commands.rejects(session, revision)
-    if not result.items:
-        app.note("nothing was set aside")
+    counts = _listed(("set aside", result.rejected), ("written with a remark", result.remarks))
+    app.note(counts or "nothing was set aside")
     app.emit(result, lambda: _rejects(result))
 
 
@@ -228,24 +229,36 @@ def _outcome(verb: str, outcome: RevisionOutcome) -> list[str]:
 def _step(step: StepOutcome) -> str:
     if step.resumed:
         return "done before"
-    values = step.values
-    counts = [f"{int(text):,} {_COUNTS[name]}" for name, text in values.items() if name in _COUNTS]
-    return ", ".join([duration(step.seconds), *filter(None, [values.get("outcome")]), *counts])
+    parts = [duration(step.seconds), step.values.get("outcome"), _counts(step.values)]
+    return ", ".join(filter(None, parts))
 
 
-# What the ledger counts for a step, as it is told to the reader.
+def _counts(values: Mapping[str, str]) -> str:
+    """What the ledger counts for a step, in the reader's words: what was done, then what verifying found."""
+    done = _listed(*((told, int(values.get(name, 0))) for name, told in _COUNTS.items()))
+    verified = _listed(*((told, int(values.get(name, 0))) for name, told in _VERIFIED.items()))
+    return "; verified: ".join(filter(None, [done or ("nothing to do" if verified else ""), verified]))
+
+
+def _listed(*counts: tuple[str, int]) -> str:
+    return ", ".join(f"{count:,} {told}" for told, count in counts if count)
+
+
 _COUNTS = {
-    "written": "written",
-    "existing": "existed already",
+    "done": "written",
+    "skipped": "existed already",
     "rejected": "set aside",
+    "remarks": "written with a remark",
     "removed": "removed",
     "kept": "changed since and kept",
-    "verified_equal": "verified equal",
+}
+# Those that were set aside are told above.
+_VERIFIED = {
+    "verified_equal": "equal",
     "verified_newer": "newer at the destination",
     "verified_deleted": "deleted at the destination",
-    "verified_refreshed": "refreshed",
+    "verified_refreshed": "brought up to date",
     "verified_late": "came late",
-    "verified_rejected": "set aside",
     "verified_removed": "gone from the source",
 }
 
@@ -298,11 +311,10 @@ def _status(result: StatusResult) -> str:
 
 
 def _partial(partial: PartialStatus) -> str:
-    counts = [f"{value} {name}" for name, value in partial.values.items() if name in _COUNTS]
     parts = [
         f"{partial.revision} is {partial.status} at step {partial.step} ({partial.operation or 'not begun'})",
         *([f"cursor {partial.cursor}"] if partial.cursor else []),
-        *counts,
+        *filter(None, [_counts(partial.values)]),
         *([f"error: {partial.error}"] if partial.error else []),
     ]
     return ", ".join(parts)
@@ -324,7 +336,7 @@ def _revision_line(item: RevisionStatus) -> str:
 
 def _rejects(result: RejectsResult) -> str:
     return "\n".join(
-        "\t".join((item.revision, str(item.step), item.source, item.field, item.reason))
+        "\t".join((item.revision, str(item.step), item.source, item.field, item.kind, item.reason))
         for item in result.items
     )
 

@@ -242,7 +242,9 @@ def stamp(session: Session, revision: str, *, purge: bool = False, wait: float =
         wanted = history.graph.resolve(revision, known)
         target = set(wanted) | history.graph.ancestors(*wanted)
         writer = LedgerWriter(session.ledger, lease)
-        doomed = [name for name in records if purge or name not in target]
+        # Other branches stay as they are.
+        above = history.graph.descendants(*wanted) if wanted else set(records)
+        doomed = [name for name in records if purge or name in above]
         for name in doomed:
             writer.forget(name, "purged" if purge else "stamped away")
         added = []
@@ -279,11 +281,13 @@ def unlock(session: Session, *, force: bool) -> UnlockResult:
 
 
 def rejects(session: Session, revision: str | None = None) -> RejectsResult:
-    """What was set aside by `revision`, or by all of them."""
+    """What was set aside or remarked on by `revision`, or by all of them."""
     history = session.history()
     records = session.ledger.revisions()
     names = history.graph.resolve(revision, _applied(records)) if revision else tuple(records)
-    return RejectsResult(tuple(item for name in names for item in session.ledger.rejects(name)))
+    items = tuple(item for name in names for item in session.ledger.rejects(name))
+    remarks = sum(item.kind == "remark" for item in items)
+    return RejectsResult(items, rejected=len(items) - remarks, remarks=remarks)
 
 
 def parse_reject_limit(text: str | None) -> RejectLimit | None:

@@ -139,6 +139,8 @@ class UnlockResult(_Result):
 
 @dataclass(frozen=True, slots=True)
 class RejectsResult(_Result):
-    """Of rejects: what was set aside, oldest first."""
+    """Of rejects, oldest first: what was set aside and what was written with a remark; how many of each."""
 
     items: tuple[Reject, ...]
+    rejected: int
+    remarks: int

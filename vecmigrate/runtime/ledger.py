@@ -23,6 +23,7 @@ from vecmigrate.runtime.lease import Lease, whoami
 # gone.
 Status: TypeAlias = Literal["running", "partial", "applied", "reverting"]
 Direction: TypeAlias = Literal["u", "d"]
+RejectKind: TypeAlias = Literal["rejected", "remark"]
 
 PAGE = 500
 
@@ -55,10 +56,11 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """One item that was set aside."""
+    """One item that was set aside (`rejected`), or written although something was amiss (`remark`)."""
 
     revision: str
     step: int
+    kind: RejectKind
     source: str
     field: str
     reason: str
@@ -94,7 +96,7 @@ class Ledger:
         return [StepView(number, _direction(way), found[way, number]) for way, number in ordered]
 
     def rejects(self, revision: str) -> Iterator[Reject]:
-        """What was set aside by `revision`, oldest first, in pages."""
+        """What was set aside or remarked on by `revision`, oldest first, in pages."""
         start = "-"
         while page := self._page(self.keys.rejects(revision), start):
             for entry, fields in page:
@@ -104,7 +106,10 @@ class Ledger:
                 at = datetime.fromtimestamp(int(entry.split(b"-")[0]) / 1000, UTC).isoformat(
                     timespec="seconds"
                 )
-                yield Reject(revision, int(text["step"]), text["source"], text["field"], text["reason"], at)
+                kind: RejectKind = "remark" if text["kind"] == "remark" else "rejected"
+                yield Reject(
+                    revision, int(text["step"]), kind, text["source"], text["field"], text["reason"], at
+                )
             start = "(" + page[-1][0].decode()
 
     def _page(self, stream: str, start: str) -> Any:
