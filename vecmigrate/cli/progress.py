@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LINE_SECONDS = 2.0
 JSON_SECONDS = 1.0
 BAR_SECONDS = 0.1
+PERCENT = "%"
 WINDOW_SECONDS = 20.0
 
 _BAR_WIDTH = 16
@@ -54,6 +55,7 @@ class Pace:
     label: str
     total: int | None
     clock: Callable[[], float] = time.monotonic
+    unit: str = "items"
     done: int = 0
     _reports: deque[tuple[float, int]] = field(default_factory=deque)
     _told: float | None = None
@@ -101,11 +103,11 @@ class PlainLines:
         self._clock = clock
         self._pace = Pace("", None, clock)
 
-    def start(self, label: str, total: int | None) -> None:
+    def start(self, label: str, total: int | None, unit: str = "items") -> None:
         """Print what begins."""
-        self._pace = Pace(label, total, self._clock)
+        self._pace = Pace(label, total, self._clock, unit)
         self._pace.due(LINE_SECONDS)
-        self._print(f"{label}: {total:,} items" if total is not None else label)
+        self._print(label if total is None or unit == PERCENT else f"{label}: {total:,} {unit}")
 
     def advance(self, done: int, **counts: int) -> None:
         """Print how far it is, if it is time to."""
@@ -134,11 +136,11 @@ class JsonLines:
         self._pace = Pace("", None, clock)
         self._counts: dict[str, int] = {}
 
-    def start(self, label: str, total: int | None) -> None:
+    def start(self, label: str, total: int | None, unit: str = "items") -> None:
         """Tell what begins."""
-        self._pace = Pace(label, total, self._clock)
+        self._pace = Pace(label, total, self._clock, unit)
         self._counts = {}
-        self._write("start", label=label, total=total)
+        self._write("start", label=label, total=total, unit=unit)
 
     def advance(self, done: int, **counts: int) -> None:
         """Tell how far it is, if it is time to."""
@@ -179,10 +181,10 @@ class Bar:
         self._task: TaskID | None = None
         self._pace = Pace("", None)
 
-    def start(self, label: str, total: int | None) -> None:
+    def start(self, label: str, total: int | None, unit: str = "items") -> None:
         """Show a new bar."""
         self._remove()
-        self._pace = Pace(label, total)
+        self._pace = Pace(label, total, unit=unit)
         room = max(self._bars.console.width - _BAR_WIDTH - _STATE_WIDTH, 12)
         shown = label if len(label) <= room else f"{label[: room - 1]}…"
         self._task = self._bars.add_task(shown, total=total, state="")
@@ -230,9 +232,11 @@ def _bar(output: TextIO) -> Iterator[Bar]:
 def _state(pace: Pace, counts: dict[str, int]) -> list[str]:
     """The parts of a line: how much, how fast, how long still, and what else is counted."""
     parts = [f"{pace.done:,}"]
-    if pace.total:
+    if pace.unit == PERCENT:
+        parts = [f"{pace.done}%"]
+    elif pace.total:
         parts = [f"{min(pace.done / pace.total, 1):.0%} of {pace.total:,}"]
-    if pace.rate is not None:
+    if pace.rate is not None and pace.unit != PERCENT:
         parts.append(f"{pace.rate:,.0f}/s")
     if pace.seconds_left is not None:
         parts.append(f"{duration(pace.seconds_left)} left")

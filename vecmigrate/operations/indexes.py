@@ -41,7 +41,7 @@ def wait_until_indexed(context: Context, physical: str, label: str) -> None:
     info = context.search.info(physical)
     if info is None or not reply.is_indexing(info):
         return
-    context.progress.start(f"indexing {label}", 100)
+    context.progress.start(f"indexing {label}", 100, "%")
     while info is not None and reply.is_indexing(info):
         context.check_lease()
         context.progress.advance(int(reply.percent_indexed(info) * 100), documents=reply.num_docs(info))

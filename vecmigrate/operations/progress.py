@@ -11,8 +11,8 @@ class Progress(Protocol):
     `start` opens a piece of work, `advance` reports on it as often as it likes, `finish` closes it.
     """
 
-    def start(self, label: str, total: int | None) -> None:
-        """A piece of work begins; `total` is the number of items where it is known."""
+    def start(self, label: str, total: int | None, unit: str = "items") -> None:
+        """A piece of work begins; `total` is how many items, where it is known, or 100 for a `unit` of "%"."""
 
     def advance(self, done: int, **counts: int) -> None:
         """`done` items so far, from 0 to `total`; `counts` break them down by outcome."""
@@ -27,7 +27,7 @@ class Progress(Protocol):
 class Silent:
     """Listens to nothing."""
 
-    def start(self, label: str, total: int | None) -> None:
+    def start(self, label: str, total: int | None, unit: str = "items") -> None:
         """Ignore it."""
 
     def advance(self, done: int, **counts: int) -> None:

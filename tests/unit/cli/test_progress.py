@@ -73,6 +73,21 @@ def test_without_a_total_there_is_no_end_in_sight():
     assert output.getvalue().splitlines() == ["scan", "scan: 50, 5/s"]
 
 
+def test_a_share_is_told_as_one_and_not_as_items():
+    clock, output = Clock(), io.StringIO()
+    lines = PlainLines(output, clock)
+    lines.start("indexing", 100, "%")
+    lines.advance(20, documents=200)
+    clock.now += 4
+    lines.advance(60, documents=600)
+    lines.finish("1,000 documents indexed")
+    assert output.getvalue().splitlines() == [
+        "indexing",
+        "indexing: 60%, 4.0 s left, 600 documents",
+        "indexing: 1,000 documents indexed",
+    ]
+
+
 def test_json_lines():
     clock, output = Clock(), io.StringIO()
     lines = JsonLines(output, clock)
