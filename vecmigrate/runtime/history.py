@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vecmigrate.errors import HistoryAlteredError, ScriptError, VecmigrateError
+from vecmigrate.errors import ConfigError, HistoryAlteredError, ScriptError, VecmigrateError
 from vecmigrate.operations.recorder import Recorded, Recorder, Variables
 from vecmigrate.operations.state import State
 from vecmigrate.revisions.graph import RevisionGraph
@@ -87,13 +87,13 @@ class History:
         ]
 
     def check_variables(self) -> None:
-        """Raise ScriptError where `-x` names a variable that no migration asks for."""
+        """Raise ConfigError where `-x` names a variable that no migration asks for."""
         for revision in self.scripts:
             self._record(revision)
         unknown = self.variables.unknown()
         if unknown:
             known = ", ".join(sorted(self.variables.asked)) or "none"
-            raise ScriptError(
+            raise ConfigError(
                 f"no migration asks for {', '.join(unknown)} (one of: {known})", hint="mend the -x option"
             )
 

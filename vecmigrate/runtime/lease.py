@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from uuid import uuid4
@@ -121,6 +122,10 @@ class Lease:
             if reply[0]:
                 break
             fields = dict(zip(reply[1][::2], reply[1][1::2], strict=True))
+            if _is_dead(fields):
+                # Killed on this machine: nobody is left to renew it, so there is nothing to wait for.
+                self._renew(keys=[self._keys.lease], args=[fields[b"id"], 0])
+                continue
             if time.monotonic() >= deadline:
                 raise LockedError(
                     f"another runner is at work: {_holder(fields, int(reply[2]))}",
@@ -194,7 +199,32 @@ class Lease:
             now,
             "command",
             self._command,
+            "machine",
+            machine(),
         ]
+
+
+def machine() -> str:
+    """Names this start of this machine and this space of process ids; "" where the system does not tell."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}:{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _is_dead(fields: dict[bytes, bytes]) -> bool:
+    """Whether the holder surely is gone: a process id of this very machine that no process has."""
+    here = machine()
+    if not here or fields.get(b"machine", b"").decode() != here:
+        return False
+    try:
+        os.kill(int(fields[b"pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def whoami() -> str:
