@@ -65,8 +65,8 @@ class History:
             script = self.scripts.get(revision)
             if script is None:
                 raise HistoryAlteredError(
-                    f"the ledger has revision {revision} ({record.message or record.status}), no script has it "
-                    f"(a script for each applied revision)",
+                    f"the ledger has revision {revision} ({record.message or record.status}), "
+                    "and no script has it (a script for each applied revision)",
                     hint="bring the script back, or `vecmigrate stamp` where this database belongs",
                 )
             if record.status == "applied" and record.checksum != script.checksum:
