@@ -13,6 +13,7 @@ from typing import Any, Final
 from vecmigrate.errors import SpecError
 from vecmigrate.spec import defaults
 from vecmigrate.spec.check import check_schema, plain
+from vecmigrate.spec.implied import default_path, default_source, metadata_holder
 from vecmigrate.spec.model import (
     Algorithm,
     Field,
@@ -32,7 +33,7 @@ from vecmigrate.spec.model import (
 )
 from vecmigrate.spec.naming import helpers_to_mapping, resolve_helpers
 from vecmigrate.spec.problems import Findings, KeyPath, Locate
-from vecmigrate.spec.rules import check_rules, default_path, default_source, metadata_holder, prune
+from vecmigrate.spec.rules import check_rules, prune
 
 VERSION: Final = 1
 

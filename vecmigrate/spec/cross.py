@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from vecmigrate.spec.clashes import functions
 from vecmigrate.spec.naming import class_names
 from vecmigrate.spec.problems import Findings, KeyPath
-from vecmigrate.spec.rules import functions
 
 
 @dataclass(frozen=True, slots=True)
