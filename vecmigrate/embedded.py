@@ -119,17 +119,17 @@ class EmbeddedRedis:
 
     def __init__(
         self,
-        directory: Path | None = None,
+        directory: str | os.PathLike[str] | None = None,
         *,
         port: int | None = None,
-        unix_socket: Path | None = None,
+        unix_socket: str | os.PathLike[str] | None = None,
     ) -> None:
         if port is not None and unix_socket is not None:
             raise ValueError("give a port or a unix socket, not both")
         self._owner = os.getpid()
         self._binaries = find_binaries()
-        self._kept = _make_directory(directory) if directory else None
-        self._socket = _usable_socket(unix_socket) if unix_socket else None
+        self._kept = _make_directory(Path(directory)) if directory else None
+        self._socket = _usable_socket(Path(unix_socket)) if unix_socket else None
         self._final_log = ""
         if self._kept is None:
             self._start(port, None)

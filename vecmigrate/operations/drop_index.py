@@ -40,18 +40,19 @@ class DropIndex(Operation):
     def run(self, context: Context) -> None:
         """Drop it where it is there. FT.DROPINDEX only ever gets a physical name."""
         index = context.state.get(self.name)
+        alias = index.spec.index.name
+        outcome = "created"
         if self.upgrade_step is not None:
-            outcome = context.upgrade_step(self.upgrade_step).get("outcome")
-            if outcome in ("adopted", "kept"):
-                context.progress.message(
-                    f"{index.spec.index.name}: was there before this migration; left as it is"
-                )
-                return
-        live = indexes.live_index(context, index.spec)
+            # None where the upgrade failed before: what is there then is somebody else's.
+            outcome = context.upgrade_step(self.upgrade_step).get("outcome") or "nothing"
+        if outcome in ("adopted", "kept"):
+            context.progress.message(f"{alias}: was there before this migration; left as it is")
+            return
+        live = indexes.live_index(context, index.spec) or ""
         if context.search.info(index.physical) is not None:
             context.search.change(*ddl.ft_drop_index(index.physical))
-        elif live is not None and (
-            live == index.spec.index.name or live.startswith(f"{index.spec.index.name}@")
+        elif outcome == "created" and (
+            live.startswith(f"{alias}@") or (live == alias and self.upgrade_step is None)
         ):
             context.search.change(*ddl.ft_drop_index(live))
 
@@ -60,4 +61,5 @@ class DropIndex(Operation):
         # Imported here because the two are each other's way back.
         from vecmigrate.operations.create_index import CreateIndex
 
-        return CreateIndex(state.get(self.name).spec)
+        index = state.get(self.name)
+        return CreateIndex(index.spec, index.published)

@@ -12,6 +12,9 @@ from vecmigrate.search.introspect import differences
 from vecmigrate.spec.model import IndexSpec
 
 POLL_SECONDS = 0.2
+SHORTEST_POLL_SECONDS = 0.005
+# Nearly always there is little to scan, and then nothing to tell.
+QUIET_SECONDS = 0.5
 
 
 def require_same(spec: IndexSpec, info: dict[str, Any], name: str) -> None:
@@ -38,16 +41,19 @@ def build(context: Context, spec: IndexSpec, physical: str) -> None:
 
 def wait_until_indexed(context: Context, physical: str, label: str) -> None:
     """Wait for the background scan of `physical`: until then its answers are silently incomplete."""
-    info = context.search.info(physical)
-    if info is None or not reply.is_indexing(info):
-        return
-    context.progress.start(f"indexing {label}", 100, "%")
-    while info is not None and reply.is_indexing(info):
+    began = time.monotonic()
+    told = False
+    while (info := context.search.info(physical)) is not None and reply.is_indexing(info):
         context.check_lease()
-        context.progress.advance(int(reply.percent_indexed(info) * 100), documents=reply.num_docs(info))
-        time.sleep(POLL_SECONDS)
-        info = context.search.info(physical)
-    context.progress.finish(f"{reply.num_docs(info) if info else 0} documents indexed")
+        waited = time.monotonic() - began
+        if waited > QUIET_SECONDS and not told:
+            context.progress.start(f"indexing {label}", 100, "%")
+            told = True
+        if told:
+            context.progress.advance(int(reply.percent_indexed(info) * 100), documents=reply.num_docs(info))
+        time.sleep(min(POLL_SECONDS, max(SHORTEST_POLL_SECONDS, waited / 10)))
+    if told:
+        context.progress.finish(f"{reply.num_docs(info) if info else 0} documents indexed")
 
 
 def publish(context: Context, spec: IndexSpec, physical: str) -> None:

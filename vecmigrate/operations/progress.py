@@ -12,7 +12,7 @@ class Progress(Protocol):
     """
 
     def start(self, label: str, total: int | None, unit: str = "items") -> None:
-        """A piece of work begins; `total` is how many items, where it is known, or 100 for a `unit` of "%"."""
+        """A piece of work begins; `total` is how many items if that is known, and 100 where `unit` is "%"."""
 
     def advance(self, done: int, **counts: int) -> None:
         """`done` items so far, from 0 to `total`; `counts` break them down by outcome."""
