@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -16,7 +16,8 @@ from vecmigrate.errors import ConfigError, LeaseLostError, ReadOnlyServerError, 
 from vecmigrate.search.versions import ServerVersion, parse_module_version
 
 CONNECT_SECONDS = 5.0
-_SECRETS = frozenset({"password", "ssl_password"})
+# As parameters: password, ssl_password.
+_PASSWORD = re.compile(r"(password=)[^&#]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +29,18 @@ class Server:
 
 
 def redact(url: str) -> str:
-    """`url` without its passwords, for messages."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "(an URL that cannot be read)"
-    if parts.scheme not in ("redis", "rediss", "unix"):
-        return parts.scheme + ":" + parts.path
-    user, at, host = parts.netloc.rpartition("@")
-    if at and ":" in user:
-        user = user.partition(":")[0] + ":***"
-    query = [(name, "***" if name in _SECRETS else value) for name, value in parse_qsl(parts.query)]
-    return urlunsplit(parts._replace(netloc=user + at + host, query=urlencode(query, safe="*/")))
+    """`url` without its passwords, for messages.
+
+    It need not be one that can be read: a password with a slash in it is the usual reason why it cannot.
+    """
+    before, at, host = _PASSWORD.sub(r"\1***", url).rpartition("@")
+    if not at:
+        return host
+    scheme, _, who = before.partition("://")
+    if scheme not in ("redis", "rediss", "unix"):
+        return f"***@{host}"
+    user, colon, _ = who.partition(":")
+    return f"{scheme}://{user}{':***' if colon else ''}@{host}"
 
 
 def connect(url: str) -> redis.Redis:
@@ -51,10 +52,15 @@ def connect(url: str) -> redis.Redis:
         client: redis.Redis = redis.Redis.from_url(
             url, decode_responses=False, retry=Retry(NoBackoff(), 0), socket_connect_timeout=CONNECT_SECONDS
         )
-    except ValueError as error:
+        # Not connected yet; only now are the URL's parameters looked at.
+        client.connection_pool.make_connection()
+    except (ValueError, TypeError) as error:
+        # What redis-py says of a port may be half a password.
+        hint = "in user and password, write / ? # @ : percent-encoded" if "Port" in str(error) else str(error)
+        if isinstance(error, TypeError):
+            hint = f"it has a parameter that redis-py does not know: {str(error).rpartition(' ')[2]}"
         raise ConfigError(
-            f"{redact(url)!r} is no Redis URL (redis://, rediss://, unix:// or embedded:[DIR])",
-            hint=str(error),
+            f"{redact(url)!r} is no Redis URL (redis://, rediss://, unix:// or embedded:[DIR])", hint=hint
         ) from None
     # An URL may ask for decoded replies; vectors are bytes.
     client.connection_pool.connection_kwargs["decode_responses"] = False
