@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vecmigrate.errors import ConfigError, HistoryAlteredError, ScriptError, VecmigrateError
+from vecmigrate.errors import (
+    ConfigError,
+    HistoryAlteredError,
+    IrreversibleError,
+    ScriptError,
+    VecmigrateError,
+)
 from vecmigrate.operations.recorder import Recorded, Recorder, Variables
 from vecmigrate.operations.state import State
 from vecmigrate.revisions.graph import RevisionGraph
@@ -48,6 +54,11 @@ class History:
         """What taking `revision` back records."""
         self._record(revision)
         script = self.scripts[revision]
+        if script.downgrade_line is None:
+            raise IrreversibleError(
+                f"{display_path(script.path)} has no function `downgrade` (one that takes its upgrade back)",
+                hint="write one; `op.revert(upgrade)` suits most",
+            )
         recorder = Recorder(
             revision, self._states[revision], base=self._before(revision), variables=self.variables
         )
