@@ -18,7 +18,7 @@
 -- Reply { written, existing, set aside, refreshed, { positions (from 1) whose source changed }, remarks }
 --
 -- items: name → "w" .. digest (written), "e" (existed before), "r" (set aside). An item is counted once, however
--- often a scan brings it up.
+-- often a scan brings it up; one that was set aside and then mended at the source is set aside no more.
 local books = ARGV[1] ~= ''
 if books and redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then
   return redis.error_reply('FENCED the lease was lost')
@@ -101,10 +101,12 @@ for n = 1, count do
         refreshed = refreshed + 1
       end
     elseif redis.call('EXISTS', key) == 1 then
+      if mark then rejected = rejected - 1 end
       notes[#notes + 1] = name
       notes[#notes + 1] = 'e'
       existing = existing + 1
     else
+      if mark then rejected = rejected - 1 end
       store(key, mask, at + before, expiry)
       if remark ~= '' then
         remarks = remarks + 1
@@ -135,7 +137,7 @@ if books then
   if written > 0 then redis.call('HINCRBY', KEYS[2], p .. 'done', written) end
   if existing > 0 then redis.call('HINCRBY', KEYS[2], p .. 'skipped', existing) end
   if remarks > 0 then redis.call('HINCRBY', KEYS[2], p .. 'remarks', remarks) end
-  if rejected > 0 then redis.call('HINCRBY', KEYS[2], p .. 'rejected', rejected) end
+  if rejected ~= 0 then redis.call('HINCRBY', KEYS[2], p .. 'rejected', rejected) end
   if not verifying then
     redis.call('HSET', KEYS[2], p .. 'cursor', ARGV[3], p .. 'run_id', ARGV[4])
   end
