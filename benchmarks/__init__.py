@@ -1,0 +1,1 @@
+"""Measurements of vecmigrate beside other ways to do the same: `python -m benchmarks`."""
