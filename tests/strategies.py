@@ -108,7 +108,7 @@ def _vector_field(
     parameters = {
         "flat": {"block_size": st.integers(1, 2048), "initial_cap": st.integers(0, 100)},
         "hnsw": {
-            "m": small,
+            "m": st.integers(2, 64),
             "ef_construction": st.integers(1, 4096),
             "ef_runtime": st.integers(1, 4096),
             "epsilon": st.sampled_from([0.001, 0.01, 1]),

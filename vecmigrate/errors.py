@@ -88,7 +88,12 @@ class Problem:
         expected = f" (expected {self.expected})" if self.expected else ""
         hint = f"; {self.hint}" if self.hint else ""
         label = "warning: " if self.severity == "warning" else ""
-        return f"{place}: {label}{self.message}{expected}{hint}"
+        return _on_one_line(f"{place}: {label}{self.message}{expected}{hint}")
+
+
+def _on_one_line(text: str) -> str:
+    """`text` with what would break the line, or play tricks on a terminal, written out."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 class SpecError(VecmigrateError):

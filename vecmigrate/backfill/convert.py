@@ -77,11 +77,11 @@ class Converter:
     """
 
     def __init__(self, spec: IndexSpec) -> None:
-        self._spec = spec
+        self._fields = spec.written_fields
         self._vector = spec.vector
-        self.paths = tuple(item.path for item in spec.fields)
+        self.paths = tuple(item.path for item in self._fields)
         self._key_field = next((item.name for item in spec.fields if item.source == "key"), spec.key)
-        self._kinds = [_kind(item) for item in spec.fields]
+        self._kinds = [_kind(item) for item in self._fields]
         places = sorted(range(len(self.paths)), key=lambda place: self.paths[place])
         self._order = [(_digest_start(self.paths[place]), place) for place in places]
 
@@ -133,7 +133,7 @@ class Converter:
         ready = (blob, name, text)
         values: list[bytes | None] = [
             ready[kind] if kind != OTHER else _worked_out(item, key, metadata)
-            for kind, item in zip(self._kinds, self._spec.fields, strict=True)
+            for kind, item in zip(self._kinds, self._fields, strict=True)
         ]
         return tuple(values), remark
 

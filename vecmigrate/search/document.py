@@ -71,7 +71,7 @@ def encode_document(
     """
     metadata, arguments = metadata or {}, arguments or {}
     written: dict[str, bytes] = {}
-    for item in spec.fields:
+    for item in spec.written_fields:
         if isinstance(item, VectorField):
             written[item.path] = _vector(item, vectors)
             continue

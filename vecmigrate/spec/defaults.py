@@ -16,6 +16,8 @@ ALGORITHM: Final = "hnsw"
 
 # HNSW.
 M: Final = 16
+# RediSearch 2.10.5 accepts M = 1, makes no index of it, and dies at the next FT.INFO.
+M_MIN: Final = 2
 M_MAX: Final = 512
 EF_CONSTRUCTION: Final = 200
 EF_RUNTIME: Final = 10

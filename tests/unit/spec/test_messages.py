@@ -180,7 +180,7 @@ def test_the_base_has_no_findings(tmp_path: Path, base: str):
         # values
         ("dims: 384", "dims: 0", "out-of-range 16:11: `dims` is 0 (expected 1 to 32768)"),
         ("dims: 384", "dims: 32769", "out-of-range 16:11: `dims` is 32769 (expected 1 to 32768)"),
-        ("m: 16", "m: 513", "out-of-range 19:8: `m` is 513 (expected 1 to 512)"),
+        ("m: 16", "m: 513", "out-of-range 19:8: `m` is 513 (expected 2 to 512)"),
         (
             "    m: 16",
             "    ef_runtime: 4097",

@@ -80,6 +80,7 @@ def test_every_option_of_the_model_has_a_place_in_the_schema():
 def test_bounds_are_those_of_the_defaults():
     hnsw = properties("vector_hnsw")
     assert hnsw["dims"]["maximum"] == defaults.DIMS_MAX
+    assert hnsw["m"]["minimum"] == defaults.M_MIN
     assert hnsw["m"]["maximum"] == defaults.M_MAX
     assert hnsw["ef_construction"]["maximum"] == hnsw["ef_runtime"]["maximum"] == defaults.EF_MAX
 
