@@ -9,6 +9,7 @@ own_server                      starts private embedded servers, which a test ma
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -16,11 +17,17 @@ import pytest
 import pytest_asyncio
 import redis
 import redis.asyncio
+from hypothesis import settings
 
 from vecmigrate.embedded import EmbeddedRedis
 from vecmigrate.testing.servers import empty
 
 pytest_plugins = ["vecmigrate.testing.plugin"]
+
+# A loaded machine is no fault of the code. CI tries the same examples each time, so that a failure
+# there can be had again.
+settings.register_profile("vecmigrate", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("vecmigrate")
 
 WAYS_TO_CONNECT = [
     pytest.param({"protocol": protocol, "decode_responses": decode}, id=f"resp{protocol}-{kind}")
