@@ -158,8 +158,10 @@ class VectorView:
     @property
     def as_list(self) -> tuple[str, tuple[str, ...]]:
         """The function, and its arguments, that makes the list of numbers of a JSON document."""
-        function, arguments = self.from_blob(f"{self.to_blob}({self.parameter})")
-        return "_core.to_list", (f"{function}({', '.join(arguments)})",)
+        blob = f"{self.to_blob}({self.parameter})"
+        if self.datatype == "bfloat16":
+            return "_core.bfloat16_to_list", (blob,)
+        return "_core.blob_to_list", (blob, quote(_STORED_AS[self.datatype]))
 
     @property
     def array(self) -> str:
@@ -221,11 +223,6 @@ class ValueView:
             arguments = (f"{function}({', '.join(arguments)})", "default=key")
             return call("_core.first_text", arguments, indent=indent, before=before, after=",")
         return entry
-
-    @property
-    def reads_key(self) -> bool:
-        """Whether the key steps in where the value is missing."""
-        return self.found[2] == " or key" or "default=key" in self.found[1]
 
     @property
     def is_sparse(self) -> bool:
@@ -338,11 +335,6 @@ class SpecView:
     def shared_definition(self) -> str:
         """The body of the package's `embedding_to_blob`, which stands in the shared module."""
         return blob_expression(self.spec.vector, "", "VECTOR_DIM")
-
-    @property
-    def needs_key(self) -> bool:
-        """Whether results take something from the key."""
-        return self.names_key or any(value.reads_key for value in self.shown)
 
     @property
     def written_values(self) -> tuple[ValueView, ...]:
