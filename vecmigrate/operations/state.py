@@ -86,9 +86,3 @@ class State:
         """This state less the index `name`; raises OperationError where there is none."""
         self.get(name)
         return State(tuple(item for item in self.indexes if item.spec.name != name))
-
-    def merged(self, other: State) -> State:
-        """This state and that of another branch put together; an index of both is taken as `other` has it."""
-        theirs = {item.spec.name: item for item in other}
-        kept = [theirs.pop(item.spec.name, item) for item in self.indexes]
-        return State((*kept, *theirs.values()))

@@ -109,23 +109,33 @@ class History:
             )
 
     def _record(self, revision: str) -> None:
+        """Record `revision` and what it stands on, as far as that was not done yet."""
         if revision in self._states:
             return
-        before = self._before(revision)
-        script = self.scripts[revision]
-        recorder = Recorder(revision, before, variables=self.variables)
-        self._call(script, "upgrade", recorder)
-        self._upgrades[revision] = tuple(recorder.recorded)
-        self._states[revision] = recorder.state
+        for name in self.graph.ordered({revision, *self.graph.ancestors(revision)}):
+            if name not in self._states:
+                recorder = Recorder(name, self._before(name), variables=self.variables)
+                self._call(self.scripts[name], "upgrade", recorder)
+                self._upgrades[name] = tuple(recorder.recorded)
+                self._states[name] = recorder.state
 
     def _before(self, revision: str) -> State:
-        """The state that `revision` starts from: that of its parents, branches put together."""
+        """The state that `revision`, whose ancestors are recorded, starts from."""
         script = self.scripts[revision]
+        if len(script.down_revision) == 1 and not script.depends_on:
+            return self._states[script.down_revision[0]]
+        # Where branches meet, what one of them did must not be lost for the other not having done it.
         state = State()
-        for parent in (*script.down_revision, *script.depends_on):
-            for name in self.graph.resolve(parent):
-                self._record(name)
-                state = state.merged(self._states[name])
+        for name in self.graph.ordered(self.graph.ancestors(revision)):
+            for item in self._upgrades[name]:
+                try:
+                    state = item.operation.apply(state, name)
+                except VecmigrateError as error:
+                    raise ScriptError(
+                        f"{display_path(script.path)}:{script.line}: the branches that meet in {revision} do "
+                        f"not fit together: in {name}, {error.message}",
+                        hint=error.hint,
+                    ) from error
         return state
 
     def _call(self, script: Script, function: str, recorder: Recorder) -> None:
