@@ -20,6 +20,8 @@ class Pace:
     def took(self, seconds: float, items: int) -> None:
         """A batch of `items` took `seconds` from being sent to being answered."""
         if seconds > TARGET_SECONDS and items >= self.items / 2:
-            self.items = max(SMALLEST, int(items * max(0.25, TARGET_SECONDS / seconds)))
+            smaller = int(items * max(0.25, TARGET_SECONDS / seconds))
+            # A small hash comes in one piece, however little was asked for.
+            self.items = min(LARGEST, max(SMALLEST, smaller))
         elif seconds < TARGET_SECONDS / 2:
             self.items = min(LARGEST, self.items + 50)

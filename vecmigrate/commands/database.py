@@ -36,7 +36,7 @@ from vecmigrate.runtime.ledger import Ledger, LedgerWriter, RevisionRecord, now
 from vecmigrate.runtime.runner import RevisionOutcome, Runner, outline
 
 EMBEDDED = "embedded:"
-_REJECT_LIMIT = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<percent>%?)")
+_REJECT_LIMIT = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<percent>%?)")
 
 
 @dataclass(frozen=True, slots=True)
