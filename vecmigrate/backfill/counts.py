@@ -30,6 +30,9 @@ class Counts:
         return text + (f", {self.remarks} with metadata that could not be read" if self.remarks else "")
 
 
+_OUTCOMES = ("equal", "newer", "deleted", "refreshed", "late", "rejected", "missing", "removed")
+
+
 @dataclass(slots=True)
 class Verified:
     """Of the verifying pass. Every item of the source is counted in one of the first six.
@@ -58,12 +61,11 @@ class Verified:
 
     def outcomes(self) -> dict[str, int]:
         """By outcome; those that did not occur are left out."""
-        names = ("equal", "newer", "deleted", "refreshed", "late", "rejected", "missing", "removed")
-        return {name: getattr(self, name) for name in names if name == "equal" or getattr(self, name)}
+        return {name: getattr(self, name) for name in _OUTCOMES if name == "equal" or getattr(self, name)}
 
     def as_record(self) -> dict[str, int]:
-        """For the ledger."""
-        return {f"verified_{name}": count for name, count in self.outcomes().items()}
+        """For the ledger; zeros too, as they replace what an earlier run found."""
+        return {f"verified_{name}": getattr(self, name) for name in _OUTCOMES}
 
     def raise_if_missing(self, name: str) -> None:
         """Raise OperationError where an item is neither there nor accounted for."""

@@ -8,7 +8,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from vecmigrate.backfill.books import Books
-from vecmigrate.backfill.convert import digest
+from vecmigrate.backfill.convert import DIGEST_BYTES, digest
 from vecmigrate.backfill.lane import Lane, Words
 from vecmigrate.backfill.pace import Pace
 from vecmigrate.spec.model import IndexSpec
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 5
 WRITTEN = b"w"
+REJECTED = b"r"
 
 
 class Remover:
@@ -31,12 +32,13 @@ class Remover:
         self._sha = lane.ask(("SCRIPT", "LOAD", text))[0].decode()
 
     def remove(self, marks: Mapping[bytes, bytes], *, unless_in: str | None = None) -> tuple[int, int]:
-        """Remove the documents of the items in `marks` (name → mark in the accounts).
+        """Remove the documents of the items in `marks` (name → mark in the accounts), and strike the items out.
 
-        With `unless_in` an item that is a field of that hash is kept.
+        An item that was set aside has no document of ours, and is only struck out. With `unless_in` an item
+        that is a field of that hash is kept.
 
         Returns:
-            How many documents were removed, and how many kept because they were changed since or are wanted.
+            How many documents were removed, and how many items kept: changed since, or wanted.
         """
         for _ in range(ROUNDS):
             outcome = self._attempt(marks, unless_in)
@@ -50,29 +52,34 @@ class Remover:
     def _attempt(self, marks: Mapping[bytes, bytes], unless_in: str | None) -> tuple[int, int] | None:
         """As `remove`; None where a document changed between being looked at and being deleted."""
         keys = [self._prefix + name for name in marks]
-        watched: list[str | bytes] = [*keys, unless_in] if unless_in is not None else [*keys]
-        asked: list[Words] = [("WATCH", *watched), *(("HGETALL", key) for key in keys)]
-        if unless_in is not None:
-            asked += [("HEXISTS", unless_in, name) for name in marks]
+        asked: list[Words] = [("WATCH", *keys), *(("HGETALL", key) for key in keys)]
         answers = self._lane.ask(*asked)[1:]
-        wanted = answers[len(keys) :] or [0] * len(keys)
-        doomed: list[bytes] = []
-        gone = kept = 0
-        for (name, mark), stored, is_wanted in zip(marks.items(), answers, wanted, strict=False):
-            fields = as_fields(stored)
-            if is_wanted or (fields and WRITTEN + digest(fields) != mark):
-                kept += 1
-            else:
-                doomed.append(name)
-                gone += not fields
+        doomed = [
+            name
+            for (name, mark), stored in zip(marks.items(), answers, strict=True)
+            if not changed_since(mark, as_fields(stored))
+        ]
         if not doomed:
             self._lane.ask(("UNWATCH",))
-            return 0, kept
-        words: list[str | bytes | int] = ["EVALSHA", self._sha, 2, self._books.lease, self._books.items]
-        words += [self._books.identity, self._prefix, *doomed]
-        if self._lane.ask(("MULTI",), words, ("EXEC",))[2] is None:
+            return 0, len(marks)
+        books = self._books
+        words: list[str | bytes | int] = ["EVALSHA", self._sha, 5, books.lease, books.items, books.steps]
+        words += [books.rejects, unless_in or "", books.identity, self._prefix, books.prefix, *doomed]
+        outcome = self._lane.ask(("MULTI",), words, ("EXEC",))[2]
+        if outcome is None:
             return None
-        return len(doomed) - gone, kept
+        removed, out = outcome[0]
+        return int(removed), len(marks) - int(out)
+
+
+def changed_since(mark: bytes, stored: Mapping[str, bytes]) -> bool:
+    """Whether somebody else wrote the document `stored`, or changed it after we wrote it under `mark`."""
+    return mark.startswith(WRITTEN) and bool(stored) and not written_as(mark, digest(stored))
+
+
+def written_as(mark: bytes | None, digest_: bytes) -> bool:
+    """Whether `mark` tells of a document that we wrote, with that digest."""
+    return mark is not None and mark[: 1 + DIGEST_BYTES] == WRITTEN + digest_
 
 
 def as_fields(reply: Any) -> dict[str, bytes]:

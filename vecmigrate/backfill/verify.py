@@ -14,16 +14,17 @@ from vecmigrate.backfill.books import Books
 from vecmigrate.backfill.convert import Document, Items, digest
 from vecmigrate.backfill.counts import Verified
 from vecmigrate.backfill.lane import Lane, Words
-from vecmigrate.backfill.undo import WRITTEN, Remover, as_fields
+from vecmigrate.backfill.undo import REJECTED, WRITTEN, Remover, as_fields, changed_since, written_as
 
 if TYPE_CHECKING:
     from vecmigrate.backfill.engine import Backfill, Batch
 
 ROUNDS = 20
-REJECTED = b"r"
 PAGE = 200
 
-Outcome: TypeAlias = Literal["equal", "newer", "deleted", "refreshed", "late", "rejected", "missing", "gone"]
+Outcome: TypeAlias = Literal[
+    "equal", "newer", "deleted", "refreshed", "late", "rejected", "missing", "gone", "withdrawn"
+]
 
 
 def verify(backfill: Backfill, books: Books) -> Iterator[Verified]:
@@ -36,13 +37,14 @@ def verify(backfill: Backfill, books: Books) -> Iterator[Verified]:
     # A connection of its own for what differs, so that the scan goes on undisturbed.
     lane = Lane(backfill.client)
     try:
+        remover = Remover(lane, backfill.spec, books)
         for batch in backfill.scan(0):
             for name in _differing(backfill, books, batch, found):
-                outcome = _settle(backfill, books, lane, name)
+                outcome = _settle(backfill, books, lane, remover, name)
                 if outcome != "gone":
                     setattr(found, outcome, getattr(found, outcome) + 1)
             yield found
-        for removed in _prune(backfill, books, lane):
+        for removed in _prune(backfill, books, lane, remover, found):
             found.removed += removed
             yield found
         yield found
@@ -71,7 +73,7 @@ def _differing(backfill: Backfill, books: Books, batch: Batch, found: Verified) 
     differing = []
     for name, mark, blob in zip(names, marks, stored, strict=True):
         document = documents.get(name)
-        if document is None and mark == REJECTED:
+        if document is None and _is_rejected(mark):
             found.rejected += 1
         elif document is not None and blob == document.blob and _settled(mark, document):
             found.equal += 1
@@ -87,22 +89,36 @@ def _split(answers: list[Any], count: int) -> list[Any]:
 
 def _settled(mark: bytes | None, document: Document) -> bool:
     """Whether the item is accounted for, and what we wrote is what we would write now."""
-    return mark is not None and (not mark.startswith(WRITTEN) or mark == WRITTEN + document.digest)
+    if mark is None or _is_rejected(mark):
+        return False
+    return not mark.startswith(WRITTEN) or written_as(mark, document.digest)
 
 
-def _settle(backfill: Backfill, books: Books, lane: Lane, name: bytes) -> Outcome:
-    """Bring one item over where that is right, in one atomic step with looking at it."""
+def _is_rejected(mark: bytes | None) -> bool:
+    return mark is not None and mark.startswith(REJECTED)
+
+
+def _settle(backfill: Backfill, books: Books, lane: Lane, remover: Remover, name: bytes) -> Outcome:
+    """Bring one item over where that is right, in one atomic step with looking at it.
+
+    Only the document is watched. The source's texts are compared by the script, so that writers who are
+    busy with other items do not get in the way.
+    """
     key = backfill.spec.prefix.encode() + name
     for _ in range(ROUNDS):
-        lane.ask(("WATCH", backfill.embeddings_key, backfill.metadata_key, key))
+        lane.ask(("WATCH", key))
         items = backfill.read_again(lane, [name])
         stored, mark = lane.ask(("HGETALL", key), ("HGET", books.items, name))
         packed, outcome = _decide(backfill, items, as_fields(stored), mark)
         if packed is None:
             lane.ask(("UNWATCH",))
-            return outcome
+            if outcome != "withdrawn":
+                return outcome
+            remover.remove({name: mark})
+            continue
         lane.send_packed(MULTI + packed + EXEC, 3)
-        if lane.receive()[2] is not None:
+        answer = lane.receive()[2]
+        if answer is not None and not answer[0][4]:
             return outcome
     return "missing"
 
@@ -114,33 +130,40 @@ def _decide(
     if not items.names:
         return None, "gone"
     documents, aside = backfill.converter.convert(items, backfill.converter.decode(items.vectors))
+    pack = backfill.command.pack
     if aside:
-        return backfill.command.pack([], aside, verifying=True), "rejected"
+        if mark is None or _is_rejected(mark):
+            return pack([], aside, verifying=True), "rejected"
+        # What we wrote of it would be stale; what anybody else wrote stays.
+        theirs = not mark.startswith(WRITTEN) or changed_since(mark, stored)
+        return None, "newer" if theirs else "withdrawn"
     document = documents[0]
+    if _is_rejected(mark):
+        mark = None
     if not stored:
-        if mark is not None and mark != REJECTED:
+        if mark is not None:
             return None, "deleted"
-        return backfill.command.pack(documents, [], verifying=True), "late"
+        return pack(documents, [], compare=True, verifying=True), "late"
     as_stored = digest(stored)
-    if mark == WRITTEN + as_stored and as_stored != document.digest:
-        return backfill.command.pack(documents, [], verifying=True, replace=as_stored), "refreshed"
+    if written_as(mark, as_stored) and as_stored != document.digest:
+        return pack(documents, [], compare=True, verifying=True, replace=as_stored), "refreshed"
     same = stored.get(backfill.spec.vector.path) == document.blob
     # Without a mark it came to both sides after the copying pass; it gets one, so that every item has.
-    packed = backfill.command.pack(documents, [], verifying=True) if mark is None else None
+    packed = pack(documents, [], compare=True, verifying=True) if mark is None else None
     return packed, "equal" if same else "newer"
 
 
-def _prune(backfill: Backfill, books: Books, lane: Lane) -> Iterator[int]:
+def _prune(backfill: Backfill, books: Books, lane: Lane, remover: Remover, found: Verified) -> Iterator[int]:
     """Take away what we wrote and what has gone from the source since; yields how many, batch by batch."""
-    here, there = lane.ask(("HLEN", books.items), ("HLEN", backfill.embeddings_key))
-    if here <= there:
+    # Every item that verifying came by is in the accounts by now. The length of the source would not do to
+    # compare with: items that came meanwhile would make up for those that are gone.
+    if lane.ask(("HLEN", books.items))[0] <= found.seen - found.missing:
         return
-    remover = Remover(lane, backfill.spec, books)
     cursor = 0
     while True:
         reply, flat = lane.ask(("HSCAN", books.items, cursor, "COUNT", PAGE))[0]
         marks: dict[bytes, bytes] = dict(zip(flat[::2], flat[1::2], strict=True))
-        ours = [name for name, mark in marks.items() if mark.startswith(WRITTEN)]
+        ours = [name for name, mark in marks.items() if mark.startswith((WRITTEN, REJECTED))]
         here_still: list[Any] = (
             lane.ask(*(("HEXISTS", backfill.embeddings_key, name) for name in ours)) if ours else []
         )

@@ -17,8 +17,9 @@
 --      then for each set-aside item: name, key of the source, reason
 -- Reply { written, existing, set aside, refreshed, { positions (from 1) whose source changed }, remarks }
 --
--- items: name → "w" .. digest (written), "e" (existed before), "r" (set aside). An item is counted once, however
--- often a scan brings it up; one that was set aside and then mended at the source is set aside no more.
+-- items: name → "w" .. digest (written), "e" (existed before), "r" (set aside). Behind "r", and behind the twelve bytes
+-- of a digest where there was a remark, stands the id of the entry in rejects. An item is counted once, however often
+-- a scan brings it up; one that was set aside and then mended at the source is set aside no more, and its entry goes.
 local books = ARGV[1] ~= ''
 if books and redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then
   return redis.error_reply('FENCED the lease was lost')
@@ -34,7 +35,8 @@ end
 
 -- kind: 'rejected', or 'remark' for an item that was written although something was amiss
 local function tell(kind, name, source, reason)
-  redis.call('XADD', KEYS[4], '*', 'step', ARGV[7], 'kind', kind, 'source', source, 'field', name, 'reason', reason)
+  return redis.call('XADD', KEYS[4], '*',
+    'step', ARGV[7], 'kind', kind, 'source', source, 'field', name, 'reason', reason)
 end
 
 -- The words of HSET after the key, names and values in turn; used anew for each item.
@@ -67,6 +69,24 @@ local function width(mask)
 end
 
 local written, existing, rejected, refreshed, remarks, changed, notes = 0, 0, 0, 0, 0, {}, {}
+
+-- Takes back what was told of an item under its old mark.
+local function retract(mark)
+  local aside = string.sub(mark, 1, 1) == 'r'
+  local entry = string.sub(mark, aside and 2 or 14)
+  if aside then rejected = rejected - 1 end
+  if entry == '' then return end
+  if not aside then remarks = remarks - 1 end
+  redis.call('XDEL', KEYS[4], entry)
+end
+
+-- The mark of a document that was written; a remark is told, where there is one.
+local function mark_written(name, digest, remark)
+  if remark == '' then return 'w' .. digest end
+  remarks = remarks + 1
+  return 'w' .. digest .. (books and tell('remark', name, KEYS[6], remark) or '')
+end
+
 local at = 13 + fields
 local known = {}
 if books and count > 0 then
@@ -83,7 +103,7 @@ for n = 1, count do
   local expiry, replace, remark = '0', '', ''
   if extended then expiry, replace, remark = ARGV[at + 3], ARGV[at + 4], ARGV[at + 7] end
   local mark = known[n]
-  local new = not mark or mark == 'r'
+  local new = not mark or string.sub(mark, 1, 1) == 'r'
   if new or replace ~= '' then
     local key = prefix .. name
     if compare and not (redis.call('HEXISTS', KEYS[5], name) == 1 and same(KEYS[5], name, ARGV[at + 5])
@@ -91,29 +111,26 @@ for n = 1, count do
       changed[#changed + 1] = n
     elseif replace ~= '' then
       -- The destination is watched by the caller, who has seen that it still is what we wrote.
-      if mark == 'w' .. replace and redis.call('EXISTS', key) == 1 then
+      if mark and string.sub(mark, 1, 13) == 'w' .. replace and redis.call('EXISTS', key) == 1 then
         local until_now = redis.call('PEXPIRETIME', key)
         if expiry == '0' and until_now > 0 then expiry = until_now end
         redis.call('DEL', key)
         store(key, mask, at + before, expiry)
+        retract(mark)
         notes[#notes + 1] = name
-        notes[#notes + 1] = 'w' .. digest
+        notes[#notes + 1] = mark_written(name, digest, remark)
         refreshed = refreshed + 1
       end
     elseif redis.call('EXISTS', key) == 1 then
-      if mark then rejected = rejected - 1 end
+      if mark then retract(mark) end
       notes[#notes + 1] = name
       notes[#notes + 1] = 'e'
       existing = existing + 1
     else
-      if mark then rejected = rejected - 1 end
+      if mark then retract(mark) end
       store(key, mask, at + before, expiry)
-      if remark ~= '' then
-        remarks = remarks + 1
-        if books then tell('remark', name, KEYS[6], remark) end
-      end
       notes[#notes + 1] = name
-      notes[#notes + 1] = 'w' .. digest
+      notes[#notes + 1] = mark_written(name, digest, remark)
       written = written + 1
     end
   end
@@ -124,9 +141,9 @@ for _ = 1, aside do
   local name = ARGV[at]
   if not books then
     rejected = rejected + 1
-  elseif redis.call('HSETNX', KEYS[3], name, 'r') == 1 then
+  elseif redis.call('HEXISTS', KEYS[3], name) == 0 then
     rejected = rejected + 1
-    tell('rejected', name, ARGV[at + 1], ARGV[at + 2])
+    redis.call('HSET', KEYS[3], name, 'r' .. tell('rejected', name, ARGV[at + 1], ARGV[at + 2]))
   end
   at = at + 3
 end
@@ -136,7 +153,7 @@ if books then
   local p = ARGV[2]
   if written > 0 then redis.call('HINCRBY', KEYS[2], p .. 'done', written) end
   if existing > 0 then redis.call('HINCRBY', KEYS[2], p .. 'skipped', existing) end
-  if remarks > 0 then redis.call('HINCRBY', KEYS[2], p .. 'remarks', remarks) end
+  if remarks ~= 0 then redis.call('HINCRBY', KEYS[2], p .. 'remarks', remarks) end
   if rejected ~= 0 then redis.call('HINCRBY', KEYS[2], p .. 'rejected', rejected) end
   if not verifying then
     redis.call('HSET', KEYS[2], p .. 'cursor', ARGV[3], p .. 'run_id', ARGV[4])

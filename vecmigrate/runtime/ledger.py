@@ -26,6 +26,8 @@ Direction: TypeAlias = Literal["u", "d"]
 RejectKind: TypeAlias = Literal["rejected", "remark"]
 
 PAGE = 500
+# What a step remembers in order not to do again what it has done.
+_OF_ONE_RUN = frozenset({"status", "cursor", "run_id"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,15 @@ class LedgerWriter:
             commands.append(("UNLINK", *doomed))
             keys += doomed
         self.lease.guarded(*commands, self._log(event, revision, None), keys=keys)
+
+    def reopen(self, revision: str) -> None:
+        """Let every step of the upgrade be run again; what it wrote stays known, the downgrade does not."""
+        stored: Any = self.ledger.client.hkeys(self.keys.steps(revision))
+        names = [key.decode() for key in stored]
+        doomed = [name for name in names if name.startswith("d") or name.partition(":")[2] in _OF_ONE_RUN]
+        commands = [("HDEL", self.keys.steps(revision), *doomed)] if doomed else []
+        log = self._log("upgrade after a partial downgrade", revision, None)
+        self.lease.guarded(*commands, log, keys=[self.keys.steps(revision), self.keys.log])
 
     def clear_steps(self, revision: str, direction: Direction) -> None:
         """Forget how far the steps of one direction came."""

@@ -76,8 +76,8 @@ class Runner:
         writer = LedgerWriter(self.ledger, self.lease)
         if record is not None and record.status == "reverting":
             # A downgrade got half-way: what its steps undid is to be done again, and all steps can be
-            # repeated.
-            writer.forget(revision, "upgrade after a partial downgrade")
+            # repeated. What was not undone yet still counts as written by this revision.
+            writer.reopen(revision)
         began = time.monotonic()
         record = writer.begin(revision, plan.script.checksum, plan.script.message, "running")
         self.progress.message(f"upgrade {revision}: {plan.script.message}")
