@@ -15,7 +15,9 @@ from redis.retry import Retry
 from vecmigrate.errors import ConfigError, LeaseLostError, ReadOnlyServerError, ServerError
 from vecmigrate.search.versions import ServerVersion, parse_module_version
 
+# An URL may say otherwise: ?socket_timeout=SECONDS.
 CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 60.0
 # As parameters: password, ssl_password.
 _PASSWORD = re.compile(r"(password=)[^&#]*", re.IGNORECASE)
 
@@ -50,7 +52,11 @@ def connect(url: str) -> redis.Redis:
     """
     try:
         client: redis.Redis = redis.Redis.from_url(
-            url, decode_responses=False, retry=Retry(NoBackoff(), 0), socket_connect_timeout=CONNECT_SECONDS
+            url,
+            decode_responses=False,
+            retry=Retry(NoBackoff(), 0),
+            socket_connect_timeout=CONNECT_SECONDS,
+            socket_timeout=ANSWER_SECONDS,
         )
         # Not connected yet; only now are the URL's parameters looked at.
         client.connection_pool.make_connection()
