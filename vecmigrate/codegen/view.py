@@ -509,8 +509,8 @@ def _stored(spec: IndexSpec, field: Field, parameter: str | None) -> tuple[str, 
     if isinstance(field, JsonField) and field.source == "metadata":
         metadata = spec.helpers.metadata_parameter
         if is_json:
-            return "_core.json_mapping", (metadata,)
-        return "_core.encode_metadata", (quote(field.name), metadata)
+            return "dict", (metadata,)
+        return "_core.encode_json", (quote(field.name), metadata)
     if field.source == "key":
         return spec.key
     value = parameter or f"{spec.helpers.metadata_parameter}.get({quote(field.name)})"

@@ -376,27 +376,12 @@ def encode_json(field: str, value: Any) -> str | None:
         raise ValueError(f"field {field!r}: {error}") from error
 
 
-def encode_metadata(field: str, metadata: Any) -> str | None:
-    """The whole metadata mapping as compact JSON.
-
-    Raises:
-        TypeError: It is no mapping, or holds something that JSON does not know.
-        ValueError: It holds NaN or infinity.
-    """
-    return encode_json(field, json_mapping(metadata))
-
-
-def json_mapping(metadata: Any) -> dict[str, Any]:
-    """The metadata as a plain mapping.
-
-    Raises:
-        TypeError: It is no mapping.
-    """
+def check_metadata(metadata: Any) -> None:
+    """Raise TypeError unless `metadata` is a mapping."""
     if not isinstance(metadata, Mapping):
         raise TypeError(
             f"the metadata is {type(metadata).__name__} (expected a mapping)",
         )
-    return dict(metadata)
 
 
 def hset_command(key: str, fields: Mapping[str, str | bytes | None]) -> Command:
