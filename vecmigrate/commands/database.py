@@ -118,8 +118,8 @@ def upgrade(  # one parameter for each option
     history.check_variables()
     records = session.ledger.revisions()
     changed = history.changed(records)
-    if not (accept_changed and changed):
-        history.check_unaltered(records)
+    accepting = changed if accept_changed else []
+    history.check_unaltered({name: record for name, record in records.items() if name not in accepting})
     path = history.graph.upgrade_path(_applied(records), revision)
     if dry_run:
         return UpgradeResult(
@@ -159,6 +159,9 @@ def downgrade(
     records = session.ledger.revisions()
     history.check_unaltered(records)
     path = history.graph.downgrade_path(list(records), revision)
+    for name in path:
+        # What has no way back further down is told before anything is taken back.
+        history.downgrade(name)
     if dry_run:
         return UpgradeResult(
             "downgrade",
