@@ -13,7 +13,18 @@ import pytest
 import redis
 
 from tests import legacy
-from tests.legacy import BACKFILL, KEYS, REVISION, Run, accounts, all_expected, documents, fill, make_items
+from tests.legacy import (
+    BACKFILL,
+    KEYS,
+    REVISION,
+    Run,
+    accounts,
+    all_expected,
+    dealt_with,
+    documents,
+    fill,
+    make_items,
+)
 
 pytestmark = pytest.mark.crash
 
@@ -63,10 +74,6 @@ def in_backfill(client) -> bool:
     return step in BACKFILL.values() and legacy.step_values(client, step).get("status") == "running"
 
 
-def dealt_with(client) -> int:
-    return sum(client.hlen(KEYS.items(REVISION, step)) for step in BACKFILL.values())
-
-
 def test_a_backfill_killed_fifty_times_ends_like_an_undisturbed_one(
     filled, emptied_url, project, undisturbed
 ):
@@ -101,7 +108,7 @@ def test_a_backfill_killed_fifty_times_ends_like_an_undisturbed_one(
 def test_killed_at_either_side_of_sending_a_batch(filled, emptied_url, project, undisturbed, batch, moment):
     # A batch that was sent is written by the server although nobody reads the answer.
     with Run(
-        project, emptied_url, "upgrade", first=partial(legacy.die_at, "send_packed", batch, moment)
+        project, emptied_url, "upgrade", first=partial(legacy.signal_at, "send_packed", batch, moment)
     ) as run:
         assert run.wait() == -9, run.output
     assert in_backfill(filled)
@@ -116,7 +123,7 @@ def test_killed_at_either_side_of_sending_a_batch(filled, emptied_url, project, 
 def test_a_downgrade_killed_half_way_goes_on(filled, emptied_url, project, undisturbed, call):
     legacy.upgrade(project, emptied_url)
     with Run(
-        project, emptied_url, "downgrade", "base", first=partial(legacy.die_at, "ask", call, "after")
+        project, emptied_url, "downgrade", "base", first=partial(legacy.signal_at, "ask", call, "after")
     ) as run:
         assert run.wait() == -9, run.output
     assert json.loads(filled.hget(KEYS.revisions, REVISION))["status"] == "reverting"
@@ -135,7 +142,7 @@ def test_an_upgrade_after_a_downgrade_that_was_killed_half_way(
 ):
     legacy.upgrade(project, emptied_url)
     with Run(
-        project, emptied_url, "downgrade", "base", first=partial(legacy.die_at, "ask", call, "after")
+        project, emptied_url, "downgrade", "base", first=partial(legacy.signal_at, "ask", call, "after")
     ) as run:
         assert run.wait() == -9, run.output
     legacy.upgrade(project, emptied_url, "--wait", "10")
