@@ -307,6 +307,7 @@ class TestBackfill:
         assert ran.code == 0, ran.err
         assert client.hget("cat:bad", "embedding") == np.array([1, 2], "<f4").tobytes()
         assert "4 written, 1 written with a remark" in ran.out
+        assert [line.split("\t")[3:5] for line in cats("rejects").out.splitlines()] == [["odd", "remark"]]
 
     def test_a_limit_that_holds(self, cats):
         assert cats("upgrade", "--max-rejects", "25%").code == 0
