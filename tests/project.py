@@ -127,13 +127,9 @@ def everything(client: redis.Redis, pattern: str = "*") -> str:
     """All keys and values under `pattern` as one text, to look for what must not be there."""
     parts: list[Any] = []
     for key in sorted(client.scan_iter(pattern, count=1000)):
-        kind = client.type(key).decode()
-        read: dict[str, Any] = {
-            "string": client.get,
-            "hash": client.hgetall,
-            "stream": client.xrange,
-        }[kind]
-        parts.append((key, read(key)))
+        kind: Any = client.type(key)
+        read: dict[bytes, Any] = {b"string": client.get, b"hash": client.hgetall, b"stream": client.xrange}
+        parts.append((key, read[kind](key)))
     return repr(parts)
 
 

@@ -120,7 +120,7 @@ class TestVariables:
         return project
 
     def test_each_source_in_its_turn(self, asking, client, monkeypatch):
-        def stored() -> bytes:
+        def stored():
             asking("stamp", "base")
             assert asking("upgrade", "a1").code == 0
             return client.get("k")
@@ -206,12 +206,10 @@ class TestAlteredHistories:
             ran = applied(*words)
             assert ran.code == 5, words
             assert "the ledger has revision b1 (Do b1)" in ran.last
+        # `stamp` took the lease, and with it a number; nothing else was written.
+        unlike = {"writes", b"vecmigrate:{default}:fence"}
         after = content(client)
-        assert {**after, "writes": 0, b"vecmigrate:{default}:fence": 0} == {
-            **before,
-            "writes": 0,
-            b"vecmigrate:{default}:fence": 0,
-        }
+        assert {name for name in before | after if before.get(name) != after.get(name)} <= unlike
         status = applied("status", "--format", "json").json
         assert status["revisions"][-1] | {"seconds": 0, "finished_at": "", "by": ""} == {
             "revision": "b1",
