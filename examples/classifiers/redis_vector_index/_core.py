@@ -497,7 +497,14 @@ def as_str(value: Any) -> str:
 
 def as_texts(pairs: Iterable[tuple[Any, Any]]) -> dict[str, str]:
     """Names and values of a document as text, without those that are None."""
-    return {as_str(name): as_str(value) for name, value in pairs if value is not None}
+    # `as_str` written out, since this is most of what reading a reply takes.
+    return {
+        str(name, "utf-8") if isinstance(name, bytes) else name: (
+            str(value, "utf-8", "replace") if isinstance(value, bytes) else str(value)
+        )
+        for name, value in pairs
+        if value is not None
+    }
 
 
 def search_results(reply: Any) -> Iterator[tuple[str, float, dict[str, str]]]:
@@ -522,7 +529,7 @@ def search_results(reply: Any) -> Iterator[tuple[str, float, dict[str, str]]]:
 
 def documents(reply: Any) -> Iterator[tuple[str, dict[str, str]]]:
     """The id and the returned fields of each result of FT.SEARCH."""
-    if isinstance(reply, Mapping):
+    if isinstance(reply, dict):
         for result in value_of(reply, "results") or ():
             fields = value_of(result, "extra_attributes") or {}
             yield as_str(value_of(result, "id")), as_texts(fields.items())
