@@ -182,7 +182,8 @@ class Backfill:
         if self.books is None:
             # Without a ledger the log is the only place for what was set aside.
             for item in batch.aside:
-                logger.warning("%s: %r was set aside: %s", self.embeddings_key, item.name, item.reason)
+                name = item.name.decode(errors="backslashreplace")
+                logger.warning("%s: %s was set aside: %s", self.embeddings_key, name, item.reason)
 
     def read_again(self, lane: Lane, names: Sequence[bytes]) -> Items:
         """The items called `names` as they are now; those that are gone are left out."""
