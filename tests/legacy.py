@@ -29,6 +29,7 @@ from vecmigrate.cli import run
 from vecmigrate.commands.database import Session, open_session
 from vecmigrate.config import Config, load_config
 from vecmigrate.runtime.keys import LedgerKeys
+from vecmigrate.search import reply
 
 DIMS = 8
 REVISION = "0001"
@@ -210,9 +211,14 @@ def documents(client: redis.Redis, kind: str) -> dict[bytes, Fields]:
             pipe.hgetall(key)
         stored = pipe.execute()
     return {
-        key.removeprefix(prefix): {name.decode(): value for name, value in fields.items()}
+        key.removeprefix(prefix): {name.decode(errors="replace"): value for name, value in fields.items()}
         for key, fields in zip(keys, stored, strict=True)
     }
+
+
+def count_documents(client: redis.Redis, index: str) -> int:
+    """How many documents the index has."""
+    return reply.num_docs(reply.parse_info(client.execute_command("FT.INFO", index)))
 
 
 def keyspace(client: redis.Redis) -> dict[bytes, Any]:
