@@ -241,6 +241,24 @@ class TestIndexes:
         assert project("--namespace", "second", "downgrade", "base").code == 0
         assert indexes(client) == [b"idx:cat@a1"]
 
+    def test_one_of_another_ledger_that_differs_survives_a_failed_upgrade_and_its_downgrade(
+        self, project, client
+    ):
+        project.script("a1", "create(op)")
+        assert project("upgrade").code == 0
+        project.script("z9", "create(op, fields={'embedding': {**VECTOR, 'dims': 3}})")
+        assert project("--namespace", "second", "upgrade", "z9").code == 6
+        assert project("--namespace", "second", "downgrade", "base").code == 0
+        assert indexes(client) == [b"idx:cat@a1"]
+
+    def test_what_somebody_put_in_the_place_of_ours_stays(self, project, client):
+        project.script("a1", "create(op)")
+        project("upgrade")
+        client.execute_command("FT.DROPINDEX", "idx:cat@a1")
+        client.execute_command(*"FT.CREATE idx:cat PREFIX 1 cat: SCHEMA t TEXT".split())
+        assert project("downgrade", "base").code == 0
+        assert indexes(client) == [b"idx:cat"]
+
     def test_the_alias_waits_until_the_index_is_complete(self, project, client):
         with client.pipeline(transaction=False) as pipe:
             for number in range(3000):
