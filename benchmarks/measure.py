@@ -33,10 +33,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One way to do it. `run` measures one or several rows, by name; `before` is not measured."""
+    """One way to do it. `run` measures one or several rows, by name; `before` is not measured.
+
+    What takes long has warmed up after its first moments, and need not take part in the warm-up.
+    """
 
     run: Callable[[], Mapping[str, Sample]]
     before: Callable[[], object] = lambda: None
+    warm_up: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,8 @@ def take_turns(contenders: Sequence[Contender], *, rounds: int, warm_up: int = 1
     found: dict[str, list[Sample]] = {}
     for turn in range(warm_up + rounds):
         for contender in contenders:
+            if turn < warm_up and not contender.warm_up:
+                continue
             contender.before()
             gc.collect()
             for name, sample in contender.run().items():
