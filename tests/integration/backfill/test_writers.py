@@ -196,6 +196,68 @@ def test_what_others_do_is_right_at_any_moment(client, emptied_url, project, mon
     assert set(places["both_written"]) >= {name for name, fields in left.items() if fields != THEIRS}
 
 
+@pytest.mark.parametrize("ledger", [True, False])
+def test_a_batch_is_never_written_stale_not_even_for_a_moment(
+    client, emptied_url, project, monkeypatch, ledger
+):
+    # Verifying would mend it later; here is looked before.
+    fill(client, "tool", OLD)
+    places = names_by_action()
+    monkeypatch.setattr(Backfill, "convert", once(partial(act_on_all, client, places), Backfill.convert))
+    found: dict[bytes, Any] = {}
+    with legacy.session(project, emptied_url) as session:
+        if ledger:
+            progress = BeforeVerifying(lambda: found.update(documents(client, "tool")))
+            upgrade(session, progress=progress)
+        else:
+            spec = session.history().state(REVISION).get("tool").spec
+            with Backfill(client, spec, "tool_embeddings", "tool_metadata", books=None) as backfill:
+                list(backfill.copy())
+            found.update(documents(client, "tool"))
+    for action, names in places.items():
+        for name in names:
+            assert found.get(name) == wanted(name, ACTIONS[action][1]), (action, name)
+
+
+def test_verifying_tells_what_became_of_each(client, emptied_url, project):
+    fill(client, "tool", OLD)
+    places = names_by_action()
+    with legacy.session(project, emptied_url) as session:
+        upgrade(session, progress=BeforeVerifying(partial(act_on_all, client, places)))
+    numbers = check_accounts(client)
+
+    def count(*actions: str) -> int:
+        return sum(len(places[action]) for action in actions)
+
+    assert numbers == {
+        "verified_equal": count("nothing", "both_written"),
+        "verified_newer": count(
+            "destination_written", "both_written_otherwise", "broken_and_destination_written"
+        ),
+        "verified_deleted": 0,
+        "verified_refreshed": count(
+            "source_changed", "metadata_changed", "metadata_gone", "source_deleted_and_new"
+        ),
+        "verified_late": 0,
+        "verified_rejected": count("source_broken"),
+        "verified_missing": 0,
+        "verified_removed": count("source_deleted"),
+    }
+
+
+def test_an_item_that_is_back_before_its_document_is_removed_keeps_it(
+    client, emptied_url, project, monkeypatch
+):
+    fill(client, "tool", OLD)
+    gone = list(OLD)[:20]
+    back = partial(fill, client, "tool", {name: OLD[name] for name in gone[:10]})
+    monkeypatch.setattr(Remover, "_attempt", once(back, Remover._attempt, after=False))
+    progress = BeforeVerifying(lambda: client.hdel("tool_embeddings", *gone))
+    with legacy.session(project, emptied_url) as session:
+        upgrade(session, progress=progress)
+    assert set(documents(client, "tool")) == set(OLD) - set(gone[10:])
+
+
 def test_deleted_at_the_destination_after_it_was_written_stays_deleted(client, emptied_url, project):
     fill(client, "tool", OLD)
     names = list(OLD)[:30]
