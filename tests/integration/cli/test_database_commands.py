@@ -155,6 +155,7 @@ class TestHalfDone:
         assert client.get("n") == b"1"
         status = half("status", "--format", "json").json
         assert (status["partial"], status["pending"], status["current"]) == ([], [], ["c1"])
+        assert status["last_error"] is None
 
     def test_current_is_what_is_applied(self, half):
         assert half("current").out == "b1, Do b1\n"

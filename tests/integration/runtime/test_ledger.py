@@ -130,8 +130,8 @@ def test_the_newest_error_comes_first(ledger, writer):
     record = writer.begin("a1", "sha256:x", "", "running")
     for error in ("first", None, "second", None):
         writer.put(RevisionRecord(**{**asdict(record), "error": error}), "failed")
-    assert [entry["error"] for entry in ledger.last_errors(5)] == ["second", "first"]
-    (entry,) = ledger.last_errors()
+    assert [entry["error"] for entry in ledger.last_errors()] == ["second", "first"]
+    entry = ledger.last_errors()[0]
     assert (entry["error"], entry["revision"], entry["version"]) == ("second", "a1", __version__)
 
 
