@@ -223,10 +223,22 @@ def count_documents(client: redis.Redis, index: str) -> int:
 
 def keyspace(client: redis.Redis) -> dict[bytes, Any]:
     """Everything on the server: key → (its value, when it expires)."""
-    read = {b"hash": client.hgetall, b"stream": client.xrange, b"string": client.get}
-    return {
-        key: (read[client.type(key)](key), client.pexpiretime(key)) for key in client.scan_iter(count=1000)
-    }
+    read = {b"hash": "hgetall", b"stream": "xrange", b"string": "get"}
+    keys = list(client.scan_iter(count=1000))
+    with client.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.type(key)
+        kinds = pipe.execute()
+        for key, kind in zip(keys, kinds, strict=True):
+            getattr(pipe, read[kind])(key)
+            pipe.pexpiretime(key)
+        answers = pipe.execute()
+    return dict(zip(keys, zip(answers[::2], answers[1::2], strict=True), strict=True))
+
+
+def index_names(client: redis.Redis) -> list[str]:
+    """Every physical index, sorted."""
+    return sorted(name.decode() for name in client.execute_command("FT._LIST"))
 
 
 def dealt_with(client: redis.Redis) -> int:

@@ -104,7 +104,7 @@ def test_a_backfill_killed_fifty_times_ends_like_an_undisturbed_one(
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("batch", [1, 2, 7, 16, 20, 21])
+@pytest.mark.parametrize("batch", [1, 7, 16, 20])
 def test_killed_at_either_side_of_sending_a_batch(filled, emptied_url, project, undisturbed, batch, moment):
     # A batch that was sent is written by the server although nobody reads the answer.
     with Run(
@@ -119,7 +119,7 @@ def test_killed_at_either_side_of_sending_a_batch(filled, emptied_url, project, 
     assert what_is_left(filled) == undisturbed
 
 
-@pytest.mark.parametrize("call", [1, 4, 12, 30, 41])
+@pytest.mark.parametrize("call", [1, 12, 41])
 def test_a_downgrade_killed_half_way_goes_on(filled, emptied_url, project, undisturbed, call):
     legacy.upgrade(project, emptied_url)
     with Run(
@@ -130,13 +130,13 @@ def test_a_downgrade_killed_half_way_goes_on(filled, emptied_url, project, undis
     with Run(project, emptied_url, "downgrade", "base", "--wait", "10") as run:
         assert run.wait() == 0, run.output
     assert documents(filled, "tool") == documents(filled, "skill") == {}
-    assert filled.execute_command("FT._LIST") == []
+    assert legacy.index_names(filled) == []
     assert filled.hlen("tool_embeddings") == len(ITEMS["tool"])
     left = set(filled.scan_iter("vecmigrate:*"))
     assert left == {KEYS.fence.encode(), KEYS.log.encode(), KEYS.revisions.encode()} & left
 
 
-@pytest.mark.parametrize("call", [4, 12, 30])
+@pytest.mark.parametrize("call", [4, 30])
 def test_an_upgrade_after_a_downgrade_that_was_killed_half_way(
     filled, emptied_url, project, undisturbed, call
 ):
