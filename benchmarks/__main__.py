@@ -31,9 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--only", action="append", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS)
     )
-    parser.add_argument(
-        "--markdown", type=Path, help="write the tables into this file, too, as in docs/benchmarks.md"
-    )
+    parser.add_argument("--markdown", type=Path, help="put the tables into this file, too")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="the JSON file (default: %(default)s)")
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 150)

@@ -14,6 +14,8 @@ from rich.table import Table
 
 from benchmarks.measure import Comparison, Row
 
+MARK = "<!-- what follows is written by `python -m benchmarks --markdown` -->"
+
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
@@ -61,8 +63,10 @@ def write_json(path: Path, circumstances: Circumstances, comparisons: Sequence[C
 
 
 def write_markdown(path: Path, circumstances: Circumstances, comparisons: Sequence[Comparison]) -> None:
-    """Write the tables to `path`, as write_json does."""
-    parts = [f"{circumstances}; {circumstances.seconds:.0f} s in all.\n"]
+    """Write the tables to `path`, as write_json does; what stands above the line MARK there is kept."""
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    kept = old.partition(MARK)[0] if MARK in old else ""
+    parts = [f"{kept}{MARK}\n", f"{circumstances}; {circumstances.seconds:.0f} s in all.\n"]
     for comparison in comparisons:
         headings, *lines = _cells(comparison)
         ruler = ["---", *["---:" for _ in headings[1:]]]
