@@ -15,6 +15,8 @@
     ├── OperationError               exit 1   an operation refuses to go on
     │   ├── IndexConflictError       exit 1   an index of that name exists with another definition
     │   ├── IrreversibleError        exit 1   an operation has no way back
+    │   ├── MemoryLimitError         exit 1   a second index does not fit into the memory allowed
+    │   ├── VerificationError        exit 1   a rebuilt index is not as good as it must be
     │   └── TooManyRejectsError      exit 6   more items set aside than allowed
     ├── LockedError                  exit 4   another runner holds the lease
     │   └── LeaseLostError           exit 4   the lease lapsed, so this runner must stop
@@ -160,6 +162,14 @@ class IndexConflictError(OperationError):
 
 class IrreversibleError(OperationError):
     """An operation has no way back, so a downgrade cannot be recorded."""
+
+
+class MemoryLimitError(OperationError):
+    """A second index does not fit under `maxmemory` or `--max-memory`; nothing was begun."""
+
+
+class VerificationError(OperationError):
+    """A rebuilt index failed a check; it was removed, and the alias is where it was."""
 
 
 class TooManyRejectsError(OperationError):
