@@ -56,8 +56,8 @@ def propose(info: Info, *, index: str, name: str | None = None, key: str | None 
         chosen = field_name(given, name, fields)
         if chosen != given:
             notes.append(
-                f"the attribute {given!r} cannot be the name of a field and is called {chosen!r}: queries of the "
-                "index as it is say the old name"
+                f"the attribute {given!r} cannot be the name of a field and is called {chosen!r}: queries of "
+                "the index as it is say the old name"
             )
         fields[chosen] = _field(attribute, chosen, storage)
         if str(attribute.get("compression", "")).upper() == "GLOBALSQ8":

@@ -36,7 +36,7 @@ class Proposal:
 
 
 def spec_name(index: str) -> str:
-    """A name for the spec of the index called `index`: `idx:skill_emb` → `skill`, `7-docs` → `index_7_docs`."""
+    """A name for the spec of the index called `index`: `idx:skill_emb` → `skill`, `7-up` → `index_7_up`."""
     words = re.findall(r"[a-z0-9]+", index.lower())
     while len(words) > 1 and words[0] in _AROUND:
         words = words[1:]

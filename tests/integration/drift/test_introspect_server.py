@@ -60,8 +60,8 @@ def test_attributes_that_no_field_can_be_called_get_a_name_and_a_note(
         schema = "$.doc.id TAG $.score AS score NUMERIC SORTABLE"
         wanted = {"doc_id": "$.doc.id", "thing_score": "$.score"}
     vector = "$.e AS e VECTOR FLAT 6 TYPE FLOAT32 DIM 2 DISTANCE_METRIC L2"
-    client.execute_command("FT.CREATE", "thing", "ON", storage, "PREFIX", "1", "t:", "SCHEMA", *schema.split(),
-                           *vector.split())  # fmt: skip
+    words = f"FT.CREATE thing ON {storage} PREFIX 1 t: SCHEMA {schema} {vector}"
+    client.execute_command(*words.split())
     info = reply.parse_info(client.execute_command("FT.INFO", "thing"))
     proposal = from_info.propose(info, index="thing")
     spec = spec_from_mapping(proposal.mapping)
