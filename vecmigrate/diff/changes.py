@@ -23,6 +23,7 @@ from typing import Final
 from vecmigrate.diff.fields import field_changes
 from vecmigrate.diff.model import AmbiguousRename, Change, Diff, Kind, worst
 from vecmigrate.spec.build import field_type
+from vecmigrate.spec.change import renamed_fields
 from vecmigrate.spec.model import Field, IndexOptions, IndexSpec, VectorField
 
 __all__ = ["AmbiguousRename", "Change", "Diff", "Kind", "diff_specs", "diff_state", "worst"]
@@ -75,17 +76,6 @@ def renamed_index(state: Mapping[str, IndexSpec], specs: Sequence[IndexSpec], sp
     before = spec.renamed_from
     pending = before in state and spec.name not in state and all(other.name != before for other in specs)
     return before if pending else None
-
-
-def renamed_fields(old: IndexSpec, new: IndexSpec) -> dict[str, str]:
-    """New name → old name of the fields that `new` declares as renamed, where the rename is still to come."""
-    before = {item.name for item in old.fields}
-    after = {item.name for item in new.fields}
-    return {
-        item.name: item.renamed_from
-        for item in new.fields
-        if item.renamed_from in before - after and item.name not in before
-    }
 
 
 def _descriptive(old: IndexSpec, new: IndexSpec) -> Iterator[Change]:
