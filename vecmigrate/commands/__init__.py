@@ -10,6 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vecmigrate.commands.adopt import import_redisvl as import_redisvl
+    from vecmigrate.commands.adopt import introspect as introspect
+    from vecmigrate.commands.compare import drift as drift
     from vecmigrate.commands.database import current as current
     from vecmigrate.commands.database import downgrade as downgrade
     from vecmigrate.commands.database import open_session as open_session
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from vecmigrate.commands.specs import validate as validate
 
 _MODULES = {
+    "adopt": ("import_redisvl", "introspect"),
+    "compare": ("drift",),
     "scripts": ("branches", "heads", "history", "init", "merge", "revision", "show"),
     "specs": ("generate", "show_ddl", "validate"),
     "database": (
