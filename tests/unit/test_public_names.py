@@ -18,8 +18,9 @@ import vecmigrate.testing.servers
 from vecmigrate.operations.state import State
 
 COMMANDS = """
-    branches current downgrade generate heads history init merge open_session rejects revision show show_ddl
-    stamp status unlock upgrade validate
+    branches current downgrade drift edit ensure_version generate heads history import_redisvl init
+    introspect list_templates merge open_session rejects revision show show_ddl stamp status unlock upgrade
+    validate
 """
 OPERATIONS = "Cursor Progress Recorder"
 RECORDER = """

@@ -1,4 +1,4 @@
-"""`init`, `revision`, `merge`, `history`, `heads`, `branches` and `show`."""
+"""`init`, `list-templates`, `revision`, `merge`, `edit`, `history`, `heads`, `branches` and `show`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ _verbose = click.option("-v", "--verbose", is_flag=True, help="Show everything a
 
 @click.command(cls=Command)
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=".")
+@click.option(
+    "-t", "--template", default="generic", show_default=True, help="What to lay out; see list-templates."
+)
 @format_option()
 @pass_app
-def init(app: App, directory: Path) -> None:
+def init(app: App, directory: Path, *, template: str) -> None:
     """Lay out a project in DIRECTORY (default: here).
 
     Writes vecmigrate.toml (or says what to add to pyproject.toml), specs/ with an example, and migrations/.
@@ -27,8 +30,19 @@ def init(app: App, directory: Path) -> None:
     """
     from vecmigrate import commands
 
-    result = commands.init(directory)
+    result = commands.init(directory, template=template)
     app.emit(result, lambda: _laid_out(result))
+
+
+@click.command(cls=Command)
+@format_option()
+@pass_app
+def list_templates(app: App) -> None:
+    """List what `init --template` can lay out."""
+    from vecmigrate import commands
+
+    result = commands.list_templates()
+    app.emit(result, lambda: "\n".join(f"{item.name} - {item.description}" for item in result.templates))
 
 
 @click.command(cls=Command)
@@ -82,6 +96,26 @@ def merge(
         app.config, message, revisions=revisions or ("heads",), rev_id=rev_id, branch_label=branch_label
     )
     app.emit(result, lambda: f"wrote {_shown(result.script.path)}")
+
+
+@click.command(cls=Command)
+@click.argument("revision")
+@format_option()
+@pass_app
+def edit(app: App, revision: str) -> None:
+    """Open the script of REVISION in an editor.
+
+    It is the one that VISUAL or EDITOR name. Where REVISION names several, they are opened one after the
+    other. Afterwards the scripts are read again, so that a slip shows at once.
+    """
+    from vecmigrate import commands
+    from vecmigrate.revisions.identifiers import needs_applied
+
+    applied = _applied(app) if needs_applied(revision) else ()
+    result = commands.edit(
+        app.config, revision, editor=lambda path: click.edit(filename=str(path)), applied=applied
+    )
+    app.emit(result, lambda: "\n".join(f"edited {_shown(item.script.path)}" for item in result.items))
 
 
 @click.command(cls=Command)
@@ -156,9 +190,14 @@ def _laid_out(result: InitResult) -> str:
     return "\n".join(lines)
 
 
+def details(result: RevisionsResult) -> str:
+    """Everything about each of some revisions."""
+    return "\n\n".join(_detail(item) for item in result.items)
+
+
 def _listed(result: RevisionsResult, style: str) -> str:
     if style == "detail":
-        return "\n\n".join(_detail(item) for item in result.items)
+        return details(result)
     return "\n".join(_line(item, style) for item in result.items)
 
 

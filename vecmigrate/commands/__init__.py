@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from vecmigrate.commands.database import status as status
     from vecmigrate.commands.database import unlock as unlock
     from vecmigrate.commands.database import upgrade as upgrade
+    from vecmigrate.commands.kept import complete as complete
+    from vecmigrate.commands.kept import rollback as rollback
+    from vecmigrate.commands.layouts import list_templates as list_templates
+    from vecmigrate.commands.ledger import ensure_version as ensure_version
     from vecmigrate.commands.scripts import branches as branches
+    from vecmigrate.commands.scripts import edit as edit
     from vecmigrate.commands.scripts import heads as heads
     from vecmigrate.commands.scripts import history as history
     from vecmigrate.commands.scripts import init as init
@@ -35,8 +40,11 @@ if TYPE_CHECKING:
 _MODULES = {
     "adopt": ("import_redisvl", "introspect"),
     "compare": ("drift",),
-    "scripts": ("branches", "heads", "history", "init", "merge", "revision", "show"),
+    "layouts": ("list_templates",),
+    "ledger": ("ensure_version",),
+    "scripts": ("branches", "edit", "heads", "history", "init", "merge", "revision", "show"),
     "specs": ("generate", "show_ddl", "validate"),
+    "kept": ("complete", "rollback"),
     "database": (
         "current",
         "downgrade",
