@@ -6,6 +6,7 @@
     ├── StaleCodeError               exit 3   generated code differs from what the specs say
     ├── CodegenError                 exit 1   generated code cannot be written
     ├── RevisionError                exit 1   the revision graph or an identifier does not resolve
+    │   ├── AutogenerateError        exit 3   somebody has to decide before a script can be written
     │   └── ScriptError              exit 1   a migration script cannot be read or recorded
     ├── HistoryAlteredError          exit 5   an applied script was changed or is gone
     ├── ServerError                  exit 1   Redis cannot be reached or cannot do what is asked
@@ -124,6 +125,18 @@ class CodegenError(VecmigrateError):
 
 class RevisionError(VecmigrateError):
     """The revision graph is broken, or an identifier names no revision or several."""
+
+
+class AutogenerateError(RevisionError):
+    """What the specs want cannot be written as a script until somebody decides; `problems` says what."""
+
+    exit_code = EXIT_FINDINGS
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        things = "one thing has" if count == 1 else f"{count} things have"
+        super().__init__(f"no script was written: {things} to be decided first")
 
 
 class ScriptError(RevisionError):

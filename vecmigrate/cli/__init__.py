@@ -28,6 +28,7 @@ _COMMANDS = {
     "validate": "specs",
     "show-ddl": "specs",
     "generate": "specs",
+    "check": "check",
     "revision": "scripts",
     "merge": "scripts",
     "edit": "scripts",

@@ -10,6 +10,7 @@ import click
 from vecmigrate.cli.app import App, Command, format_option, pass_app
 
 if TYPE_CHECKING:
+    from vecmigrate.commands.autogenerate import AutogenerateResult
     from vecmigrate.commands.scripts import InitResult, RevisionItem, RevisionsResult
 
 _verbose = click.option("-v", "--verbose", is_flag=True, help="Show everything about each revision.")
@@ -47,6 +48,17 @@ def list_templates(app: App) -> None:
 
 @click.command(cls=Command)
 @click.option("-m", "--message", required=True, help="What the revision does, in one line.")
+@click.option(
+    "--autogenerate", is_flag=True, help="Write what leads from the migrations so far to the specs."
+)
+@click.option(
+    "--new",
+    "known_new",
+    metavar="NAME",
+    multiple=True,
+    help="With --autogenerate: this spec (skill) or field (skill.headline) is new and no renamed one. May be "
+    "repeated.",
+)
 @click.option("--rev-id", help="Its id. Default: 12 random hex digits.")
 @click.option("--head", default="head", show_default=True, help="Revision to stand on; `base` for none.")
 @click.option("--splice", is_flag=True, help="Allow --head to be a revision that others revise already.")
@@ -58,15 +70,38 @@ def revision(
     app: App,
     *,
     message: str,
+    autogenerate: bool,
+    known_new: tuple[str, ...],
     rev_id: str | None,
     head: str,
     splice: bool,
     branch_label: str | None,
     depends_on: tuple[str, ...],
 ) -> None:
-    """Write a new migration script."""
+    """Write a new migration script.
+
+    With --autogenerate its operations are those that make of the indexes what the specs say. No server is
+    needed: what there is follows from the migrations. Exits with 3, and writes nothing, where something has
+    to be decided first.
+    """
     from vecmigrate import commands
 
+    if autogenerate:
+        made = commands.autogenerate(
+            app.config,
+            message,
+            rev_id=rev_id,
+            head=head,
+            splice=splice,
+            branch_label=branch_label,
+            depends_on=depends_on,
+            known_new=known_new,
+            variables=app.variables,
+        )
+        app.emit(made, lambda: _generated(made))
+        return
+    if known_new:
+        raise click.UsageError("--new goes with --autogenerate")
     result = commands.revision(
         app.config,
         message,
@@ -181,6 +216,13 @@ def _applied(app: App) -> tuple[str, ...]:
 
     with app.session() as session:
         return tuple(item.revision for item in commands.current(session).revisions)
+
+
+def _generated(result: AutogenerateResult) -> str:
+    if result.script is None:
+        return "nothing to do: the migrations make what the specs say"
+    found = [f"  {change.describe()}" for change in result.changes]
+    return "\n".join([f"wrote {_shown(result.script.script.path)}", *found])
 
 
 def _laid_out(result: InitResult) -> str:

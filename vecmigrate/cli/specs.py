@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ def validate(app: App, paths: tuple[Path, ...]) -> None:
 
     result = commands.validate(app.config, paths)
     if app.format == "github":
-        app.out("\n".join(map(_annotation, result.problems)))
+        app.out("\n".join(map(annotation, result.problems)))
     else:
         app.emit(result, lambda: _findings(result))
     if not result.ok:
@@ -76,16 +77,20 @@ def generate(app: App, *, check: bool, output: Path | None) -> None:
 
 
 def _findings(result: ValidateResult) -> str:
-    errors = sum(problem.severity == "error" for problem in result.problems)
-    warnings = len(result.problems) - errors
+    files = len(result.files)
+    summary = f"{files} spec file{'s' * (files != 1)}: {counted(result.problems)}"
+    return "\n".join([*map(str, result.problems), summary])
+
+
+def counted(problems: Sequence[Problem]) -> str:
+    """How many errors and warnings there are: "1 error, 2 warnings", or "no problems"."""
+    errors = sum(problem.severity == "error" for problem in problems)
     counts = [
         f"{count} {word}{'s' * (count != 1)}"
-        for count, word in ((errors, "error"), (warnings, "warning"))
+        for count, word in ((errors, "error"), (len(problems) - errors, "warning"))
         if count
     ]
-    files = len(result.files)
-    summary = f"{files} spec file{'s' * (files != 1)}: {', '.join(counts) or 'no problems'}"
-    return "\n".join([*map(str, result.problems), summary])
+    return ", ".join(counts) or "no problems"
 
 
 def _generated(result: GenerateResult) -> str:
@@ -94,7 +99,7 @@ def _generated(result: GenerateResult) -> str:
     return "\n".join(f"wrote {result.directory / name}" for name in result.written)
 
 
-def _annotation(problem: Problem) -> str:
+def annotation(problem: Problem) -> str:
     """A workflow command of GitHub Actions, which shows the problem beside the line."""
     kind = "error" if problem.severity == "error" else "warning"
     parts = {"file": problem.file, "title": f"vecmigrate {problem.code}"}

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vecmigrate.commands.adopt import import_redisvl as import_redisvl
     from vecmigrate.commands.adopt import introspect as introspect
+    from vecmigrate.commands.autogenerate import autogenerate as autogenerate
+    from vecmigrate.commands.autogenerate import check as check
     from vecmigrate.commands.compare import drift as drift
     from vecmigrate.commands.database import current as current
     from vecmigrate.commands.database import downgrade as downgrade
@@ -42,6 +44,7 @@ _MODULES = {
     "compare": ("drift",),
     "layouts": ("list_templates",),
     "ledger": ("ensure_version",),
+    "autogenerate": ("autogenerate", "check"),
     "scripts": ("branches", "edit", "heads", "history", "init", "merge", "revision", "show"),
     "specs": ("generate", "show_ddl", "validate"),
     "kept": ("complete", "rollback"),

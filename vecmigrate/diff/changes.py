@@ -124,14 +124,12 @@ def _of_index(old: IndexSpec, new: IndexSpec) -> Iterator[Change]:
 
 def _of_prefixes(old: IndexSpec, new: IndexSpec) -> Change:
     before, after = list(old.index.prefixes), list(new.index.prefixes)
-    kind: Kind = "rebuild"
     note = "other documents belong to the index"
     if old.prefix != new.prefix:
-        kind = "rewrite"
         note = f"documents are stored under {old.prefix!r}, helpers will look for them under {new.prefix!r}"
     one = len(before) == len(after) == 1
     return Change(
-        kind,
+        "rewrite",
         new.name,
         None,
         "index.prefix",
