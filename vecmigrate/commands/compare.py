@@ -7,7 +7,8 @@ from typing import Any
 
 from vecmigrate.commands.database import Session
 from vecmigrate.diff import drift as pure
-from vecmigrate.operations.state import IndexState, State
+from vecmigrate.operations.state import IndexState
+from vecmigrate.runtime.kept import read_kept
 from vecmigrate.runtime.ledger import Ledger
 from vecmigrate.runtime.live import look_at
 
@@ -59,20 +60,22 @@ def drift(session: Session) -> DriftResult:
     state = history.state_of(applied)
     expected = [_expected(item, session.ledger) for item in state]
     live = look_at(session.client, [item.spec.index.name for item in expected])
-    half_done = tuple(name for name, record in records.items() if record.status != "applied")
+    half_done = tuple(
+        name for name, record in records.items() if record.status in ("running", "partial", "reverting")
+    )
     return DriftResult(
         current=history.graph.current(applied),
         indexes=tuple(item.spec.name for item in expected),
         drift=pure.drift(expected, live),
         unseen=pure.unseen(expected),
-        neighbours=pure.neighbours(expected, live, kept=_kept(state), building=half_done),
+        neighbours=pure.neighbours(expected, live, kept=set(read_kept(session.ledger)), building=half_done),
         half_done=half_done,
     )
 
 
 def _expected(index: IndexState, ledger: Ledger) -> pure.Expected:
-    """The index, with the names that its step found in place of its own and kept."""
-    others = {
+    """The index, with the names that it may have: a plain one that was adopted, or what its step found."""
+    others = {index.plain} | {
         step.values["physical"]
         for step in ledger.steps(index.revision)
         if step.values.get("outcome") in ("adopted", "kept") and "physical" in step.values
@@ -80,14 +83,3 @@ def _expected(index: IndexState, ledger: Ledger) -> pure.Expected:
     alias = index.spec.index.name
     ours = {name for name in others if name.partition("@")[0] in (alias, index.plain)}
     return pure.Expected(index.spec, index.physical, frozenset(ours), index.published)
-
-
-def _kept(state: State) -> set[str]:
-    """The indexes that were replaced and stay until the new one is declared complete."""
-    found = set()
-    for item in state:
-        before = item.previous
-        while before is not None:
-            found |= {before.physical, before.plain}
-            before = before.previous
-    return found

@@ -26,14 +26,16 @@ def observe(spec: IndexSpec, documents: Mapping[str, Mapping[str, Any]]) -> tupl
     count = len(documents)
     known = {_top(item.path) for item in spec.fields}
     texts = [
-        f"{_share(found, count)} also hold {name!r}{_nature(found)}; no field of the spec is called that"
+        f"{len(found)} of {count} documents looked at also hold {name!r}{_nature(found)}, and no field of "
+        "the spec is that"
         for name, found in _by_name(documents).items()
         if name not in known
     ]
     for item in indexed_fields(spec):
         if isinstance(item, TagField | TextField) and _is_key(spec, item.path, documents):
             texts.append(
-                f"field {item.name!r} is the key itself in {_share([0] * count, count)}: `from: key` says so"
+                f"field {item.name!r} is the key itself in all of {count} documents looked at: "
+                "`from: key` says so"
             )
         if isinstance(item, VectorField) and spec.index.storage == "hash":
             wrong = sum(
@@ -57,10 +59,6 @@ def _by_name(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]
     return found
 
 
-def _share(found: Sequence[Any], count: int) -> str:
-    return f"all {count} documents looked at" if len(found) == count else f"{len(found)} of {count} documents"
-
-
 def _nature(values: Sequence[Any]) -> str:
     """What all of the values are, where that is plain to see."""
     if all(isinstance(value, bytes) and _is_json(value) for value in values):
@@ -79,6 +77,8 @@ def _is_json(value: bytes) -> bool:
 
 
 def _is_key(spec: IndexSpec, path: str, documents: Mapping[str, Mapping[str, Any]]) -> bool:
+    if path.startswith("$") and path != f"$.{_top(path)}":
+        return False
     for key, document in documents.items():
         value = document.get(_top(path))
         text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
