@@ -29,6 +29,7 @@ _COMMANDS = {
     "show-ddl": "specs",
     "generate": "specs",
     "check": "check",
+    "review": "review",
     "revision": "scripts",
     "merge": "scripts",
     "edit": "scripts",

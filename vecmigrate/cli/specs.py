@@ -10,6 +10,7 @@ import click
 
 from vecmigrate.cli.app import App, Command, format_option, pass_app
 from vecmigrate.errors import EXIT_FINDINGS, Problem, StaleCodeError
+from vecmigrate.spec.model import Location
 
 if TYPE_CHECKING:
     from vecmigrate.commands.specs import GenerateResult, ValidateResult
@@ -102,13 +103,20 @@ def _generated(result: GenerateResult) -> str:
 def annotation(problem: Problem) -> str:
     """A workflow command of GitHub Actions, which shows the problem beside the line."""
     kind = "error" if problem.severity == "error" else "warning"
-    parts = {"file": problem.file, "title": f"vecmigrate {problem.code}"}
-    if problem.line:
-        parts |= {"line": str(problem.line), "col": str(max(problem.column, 1))}
-    shown = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in parts.items())
     expected = f" ({problem.expected})" if problem.expected else ""
     hint = f"; {problem.hint}" if problem.hint else ""
-    return f"::{kind} {shown}::{_escaped(problem.message + expected + hint)}"
+    place = Location(problem.file, problem.line, problem.column)
+    return workflow_command(kind, problem.code, place, problem.message + expected + hint)
+
+
+def workflow_command(kind: str, code: str, place: Location | None, message: str) -> str:
+    """A line that GitHub Actions shows beside the line of a file; `kind` is error, warning or notice."""
+    parts = {"file": place.file} if place is not None else {}
+    parts["title"] = f"vecmigrate {code}"
+    if place is not None and place.line:
+        parts |= {"line": str(place.line), "col": str(max(place.column, 1))}
+    shown = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in parts.items())
+    return f"::{kind} {shown}::{_escaped(message)}"
 
 
 def _escaped(text: str, more: str = "") -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vecmigrate.commands.kept import rollback as rollback
     from vecmigrate.commands.layouts import list_templates as list_templates
     from vecmigrate.commands.ledger import ensure_version as ensure_version
+    from vecmigrate.commands.review import review as review
     from vecmigrate.commands.scripts import branches as branches
     from vecmigrate.commands.scripts import edit as edit
     from vecmigrate.commands.scripts import heads as heads
@@ -45,6 +46,7 @@ _MODULES = {
     "layouts": ("list_templates",),
     "ledger": ("ensure_version",),
     "autogenerate": ("autogenerate", "check"),
+    "review": ("review",),
     "scripts": ("branches", "edit", "heads", "history", "init", "merge", "revision", "show"),
     "specs": ("generate", "show_ddl", "validate"),
     "kept": ("complete", "rollback"),
