@@ -18,24 +18,25 @@ import vecmigrate.testing.servers
 from vecmigrate.operations.state import State
 
 COMMANDS = """
-    branches current downgrade drift edit ensure_version generate heads history import_redisvl init
-    introspect list_templates merge open_session rejects revision show show_ddl stamp status unlock upgrade
-    validate
+    branches complete current downgrade drift edit ensure_version generate heads history import_redisvl init
+    introspect list_templates merge open_session rejects revision rollback show show_ddl stamp status unlock
+    upgrade validate
 """
 OPERATIONS = "Cursor Progress Recorder"
 RECORDER = """
-    backfill_legacy_hash create_index drop_index execute publish_index recorded revert revision run state
-    variable
+    alter_index backfill_legacy_hash complete create_index drop_index execute publish_index rebuild_index
+    recorded rename_index revert revision rollback run state variable
 """
 ERRORS = """
     CodegenError ConfigError EmbeddedError HistoryAlteredError IndexConflictError IrreversibleError
-    LeaseLostError LockedError OperationError PartialError ReadOnlyServerError RevisionError ScriptError
-    ServerError ServerTooOldError SpecError StaleCodeError TooManyRejectsError VecmigrateError
+    LeaseLostError LockedError MemoryLimitError OperationError PartialError ReadOnlyServerError RevisionError ScriptError
+    ServerError ServerTooOldError SpecError StaleCodeError TooManyRejectsError VecmigrateError VerificationError
 """
 EXIT_CODES = {
     1: """
-        CodegenError EmbeddedError IndexConflictError IrreversibleError OperationError ReadOnlyServerError
-        RevisionError ScriptError ServerError ServerTooOldError VecmigrateError
+        CodegenError EmbeddedError IndexConflictError IrreversibleError MemoryLimitError OperationError
+        ReadOnlyServerError RevisionError ScriptError ServerError ServerTooOldError VecmigrateError
+        VerificationError
     """,
     2: "ConfigError",
     3: "SpecError StaleCodeError",

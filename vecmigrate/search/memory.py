@@ -50,15 +50,15 @@ def estimate(spec: IndexSpec, live: Info) -> int:
 
     Args:
         spec: What is to be built.
-        live: FT.INFO of an index over the same documents. Texts and tags cost what they cost there; each field
-            more or less counts as the average of those that are there.
+        live: FT.INFO of an index over the same documents. Texts and tags cost what they cost there; a field
+            more or less counts as some bytes a document.
     """
     documents = num_docs(live)
     vectors = sum(_vectors(item, documents) for item in spec.vectors if item.indexed)
     others = sum(not isinstance(item, VectorField) for item in indexed_fields(spec))
     before = sum(item.get("type") != "VECTOR" for item in live.get("attributes", ()))
     added = (others - before) * documents * _BYTES_A_FIELD
-    return vectors + max(_without_vectors(live) + added, documents * _UNCOUNTED)
+    return vectors + max(int(_without_vectors(live) + added), documents * _UNCOUNTED)
 
 
 def _without_vectors(info: Info) -> int:
