@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from vecmigrate.commands.compare import DriftResult
 
 _name = click.option("--name", help="The spec's name. Default: made from that of the index.")
-_key = click.option("--key", help="The parameter that completes the prefix. Default: the name and _id.")
+_key = click.option(
+    "--key",
+    help="The parameter that completes the prefix, or the field that is it. Default: the name and _id.",
+)
 _output = click.option(
     "-o",
     "--output",

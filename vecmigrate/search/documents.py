@@ -32,10 +32,11 @@ def observe(spec: IndexSpec, documents: Mapping[str, Mapping[str, Any]]) -> tupl
         if name not in known
     ]
     for item in indexed_fields(spec):
-        if isinstance(item, TagField | TextField) and _is_key(spec, item.path, documents):
+        is_text = isinstance(item, TagField | TextField)
+        if is_text and item.source != "key" and _is_key(spec, item.path, documents):
             texts.append(
                 f"field {item.name!r} is the key itself in all of {count} documents looked at: "
-                "`from: key` says so"
+                f"`key: {item.name}` and `from: key` say so"
             )
         if isinstance(item, VectorField) and spec.index.storage == "hash":
             wrong = sum(

@@ -16,7 +16,7 @@ from vecmigrate.spec.build import VERSION, default_separator
 from vecmigrate.spec.check import load_schema
 from vecmigrate.spec.implied import default_path
 from vecmigrate.spec.model import Flat, Hnsw, IndexSpec, SvsVamana, TextField, VectorField
-from vecmigrate.spec.write import Proposal, field_name, key_name, spec_name
+from vecmigrate.spec.write import Proposal, field_name, key_name, say_key, spec_name
 
 _FLAGS: Final = {
     "NOSTEM": "nostem",
@@ -37,7 +37,8 @@ def propose(info: Info, *, index: str, name: str | None = None, key: str | None 
         info: FT.INFO of it, as `reply.parse_info` gives it.
         index: What applications query: the name of the index, or of an alias of it.
         name: The name of the spec; made from `index` where not given.
-        key: The parameter that completes the prefix; `<name>_id` where not given and free.
+        key: The parameter that completes the prefix; `<name>_id` where not given and free. Where it is the
+            name of a field, that field is the key.
 
     Returns:
         The mapping, which still has to be judged by `spec_from_mapping`: an index that has no vector field,
@@ -67,6 +68,7 @@ def propose(info: Info, *, index: str, name: str | None = None, key: str | None 
     prefixes = [str(prefix) for prefix in definition.get("prefixes", ())]
     if not any(prefixes):
         notes.append("the index has no prefix: it takes in every key, and a spec needs a prefix")
+    say_key(key, fields)
     mapping: dict[str, Any] = {
         "version": VERSION,
         "name": name,

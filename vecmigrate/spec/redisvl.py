@@ -17,7 +17,7 @@ from vecmigrate.spec import defaults
 from vecmigrate.spec.build import VERSION, default_separator
 from vecmigrate.spec.implied import default_path
 from vecmigrate.spec.problems import Findings, KeyPath, nearest
-from vecmigrate.spec.write import Proposal, field_name, key_name, spec_name
+from vecmigrate.spec.write import Proposal, field_name, key_name, say_key, spec_name
 
 PREFIX: Final = "rvl"
 KEY_SEPARATOR: Final = ":"
@@ -107,7 +107,8 @@ def propose(
         schema: The plain value of the schema's file.
         findings: Takes the problems, at their places in the schema.
         name: The name of the spec; made from the name of the index where not given.
-        key: The parameter that completes the prefix; `<name>_id` where not given and free.
+        key: The parameter that completes the prefix; `<name>_id` where not given and free. Where it is the
+            name of a field, that field is the key.
         index_prefix: Say the prefix that FT.CREATE gets, not the one that documents are written under.
 
     The mapping still has to be judged by `spec_from_mapping`.
@@ -142,6 +143,7 @@ def propose(
         fields[chosen] = {"type": field.pop("type"), **place, **field}
     if findings.failed or prefix is None:
         return None
+    say_key(key, fields)
     stopwords = index.get("stopwords")
     mapping = {
         "version": VERSION,

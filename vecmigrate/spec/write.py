@@ -57,6 +57,12 @@ def key_name(spec: str, fields: Collection[str]) -> str:
     return name
 
 
+def say_key(key: str | None, fields: Mapping[str, dict[str, Any]]) -> None:
+    """Where the key that somebody chose is a field too, the field is the key: say so."""
+    if key is not None and key in fields and fields[key]["type"] != "vector":
+        fields[key]["from"] = "key"
+
+
 def field_name(attribute: str, spec: str, taken: Collection[str]) -> str:
     """The name nearest to `attribute` that a field of the spec called `spec` can have beside `taken`.
 

@@ -152,7 +152,7 @@ class TestIntrospect:
         text = (project / "specs" / "cat.yaml").read_text()
         for told in (
             "2 of 2 documents looked at also hold 'meta' (JSON)",
-            "field 'name' is the key itself in all of 2 documents",
+            "field 'name' is the key itself in all of 2 documents looked at",
             "field 'embedding': EF_RUNTIME (the spec says 10)",
             "TEMPORARY (the spec says none)",
         ):
@@ -166,6 +166,8 @@ class TestIntrospect:
         before = (project / "my.yaml").read_text()
         assert "name: tiger" in before
         assert "key: stripe" in before
+        assert cli("introspect", "idx:cat", "--key", "name", "-o", "mine.yaml")[0] == 0
+        assert "name: {type: tag, from: key}" in (project / "mine.yaml").read_text()
         code, _, err = cli("introspect", "idx:cat", "-o", "my.yaml")
         assert code == 1
         assert "my.yaml exists already" in err

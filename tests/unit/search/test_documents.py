@@ -44,9 +44,10 @@ def test_a_field_that_is_the_key_in_every_document():
     spec = spec_of(name={"type": "tag"}, kind={"type": "tag"})
     both = {"cat:tom": {"name": b"tom", "kind": b"tom"}, "cat:kit": {"name": b"kit", "kind": b"tom"}}
     assert observe(spec, both) == (
-        "field 'name' is the key itself in all of 2 documents looked at: `from: key` says so",
+        "field 'name' is the key itself in all of 2 documents looked at: `key: name` and `from: key` say so",
     )
     assert observe(spec, {**both, "cat:x": {}}) == ()
+    assert observe(spec_of(name={"type": "tag", "from": "key"}, kind={"type": "tag"}), both) == ()
 
 
 def test_vectors_of_the_wrong_size():

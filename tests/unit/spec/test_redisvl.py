@@ -118,6 +118,15 @@ def test_the_prefix_is_that_of_the_documents_unless_asked():
     assert "write elsewhere" in raw.notes[0]
 
 
+def test_a_field_that_is_said_to_be_the_key():
+    findings = Findings("", lambda _: None, lambda _: None)
+    schema = {"index": {"name": "thing", "prefix": "d:"}, "fields": [field("tag"), VECTOR]}
+    proposal = propose(schema, findings, key="f")
+    assert proposal is not None
+    spec = spec_from_mapping(proposal.mapping)
+    assert (spec.key, spec.field("f").source) == ("f", "key")
+
+
 def test_what_redisvl_does_not_heed_is_noted():
     proposal, problems = read(field("text", bogus=1), {"name": "g", "type": "geo", "extra": 2}, colour="red")
     assert problems == []
