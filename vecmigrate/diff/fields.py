@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from vecmigrate.diff.model import Change, Kind
-from vecmigrate.spec.build import algorithm_name, field_type
+from vecmigrate.spec.build import algorithm_name, default_separator, field_type
 from vecmigrate.spec.model import (
     Field,
     Hnsw,
@@ -139,7 +139,8 @@ def _named(old: IndexSpec, new: IndexSpec, before: Field, after: Field) -> Itera
         kind: Kind = "rebuild" if is_indexed(before) or is_indexed(after) else "nothing"
         note = "queries and results use the new name"
         yield _change(new, after, kind, "name", (before.name, after.name), note=note)
-    if before.path == after.path:
+    # With another storage every document is written anew, and that is said of the index.
+    if before.path == after.path or old.index.storage != new.index.storage:
         return
     if _has_values(old, after) or not _written(new, after):
         kind = "rebuild" if is_indexed(after) else "nothing"
@@ -166,10 +167,15 @@ def _options(old: IndexSpec, new: IndexSpec, before: Field, after: Field) -> Ite
             if item.name in _APART:
                 continue
             was, will = getattr(before, item.name), getattr(after, item.name)
-            if was != will:
+            implied = item.name == "separator" and (was, will) == _separators(old, new)
+            if was != will and not implied:
                 yield _change(new, after, "rebuild", item.name, (was, will), note=_meaning(item.name))
     if isinstance(before, VectorField) and isinstance(after, VectorField):
         yield from _of_vector(new, before, after)
+
+
+def _separators(old: IndexSpec, new: IndexSpec) -> tuple[str, str]:
+    return default_separator(old.index.storage), default_separator(new.index.storage)
 
 
 def _meaning(option: str) -> str:

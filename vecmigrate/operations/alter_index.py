@@ -12,7 +12,7 @@ from vecmigrate.operations.base import Command, Context, Operation
 from vecmigrate.operations.state import State
 from vecmigrate.search import ddl
 from vecmigrate.search.introspect import differences
-from vecmigrate.spec.change import change_spec
+from vecmigrate.spec.change import change_spec, changes_between
 from vecmigrate.spec.model import Field, IndexSpec, VectorField
 
 
@@ -72,7 +72,8 @@ class AlterIndex(Operation):
 
     def revert(self, step: int, state: State) -> Operation:
         """The spec without the fields: FT.ALTER takes nothing away, so the index keeps them, unused."""
-        return ForgetFields(self.name, tuple(self.add))
+        spec = state.get(self.name).spec
+        return ForgetFields(self.name, tuple(self.add), changes_between(self._after(spec), spec))
 
     def _after(self, spec: IndexSpec) -> IndexSpec:
         after = change_spec(spec, {"fields": self.add})
@@ -90,11 +91,15 @@ class AlterIndex(Operation):
 
 @dataclass(frozen=True, slots=True)
 class ForgetFields(Operation):
-    """Take fields out of the spec. They stay in the index until it is rebuilt."""
+    """Take fields out of the spec. They stay in the index until it is rebuilt.
+
+    `changes` is what makes the spec what it was: a field may have been stored before it was indexed.
+    """
 
     kind: ClassVar[str] = "forget_fields"
     name: str
     fields: tuple[str, ...]
+    changes: Mapping[str, Any]
 
     @property
     def target(self) -> str:
@@ -104,7 +109,7 @@ class ForgetFields(Operation):
     def apply(self, state: State, revision: str) -> State:
         """The state without the fields."""
         old = state.get(self.name)
-        spec = change_spec(old.spec, {"drop_fields": list(self.fields)})
+        spec = change_spec(old.spec, self.changes)
         return state.with_changed(self.name, replace(old, spec=spec))
 
     def describe(self, state: State, revision: str) -> Sequence[Command]:
