@@ -123,7 +123,7 @@ class Recorder:
             "key": key,
             "fields": fields,
         }
-        self._add(CreateIndex(spec_from_mapping(mapping), publish))
+        self._add(CreateIndex(spec_from_mapping(mapping, names=False), publish))
 
     def publish_index(self, name: str) -> None:
         """Let the alias lead to an index that `create_index(…, publish=False)` built, once it is complete."""

@@ -97,4 +97,4 @@ class RenameIndex(Operation):
         mapping.pop("helpers", None)
         mapping["name"] = self.to or spec.name
         mapping["index"] = {**mapping["index"], "name": self.index_name or spec.index.name}
-        return spec_from_mapping(mapping)
+        return spec_from_mapping(mapping, names=False)

@@ -222,19 +222,25 @@ def _options(
     return options
 
 
-def check_mapping(mapping: Any, findings: Findings, raw: Mapping[KeyPath, str]) -> dict[str, Any]:
+def check_mapping(
+    mapping: Any, findings: Findings, raw: Mapping[KeyPath, str], *, names: bool = True
+) -> dict[str, Any]:
     """Note everything that is wrong with one spec, and return the parts of it that fit the schema.
 
-    `mapping` is made of plain values (see `check.plain`); `raw` has its scalars as written in YAML.
+    `mapping` is made of plain values (see `check.plain`); `raw` has its scalars as written in YAML. Without
+    `names`, nothing is said of names that would clash in generated code.
     """
     check_schema(mapping, findings, raw)
     sound = prune(mapping if isinstance(mapping, dict) else {}, findings)
-    check_rules(sound, findings)
+    check_rules(sound, findings, names=names)
     return sound
 
 
-def spec_from_mapping(mapping: Mapping[str, Any]) -> IndexSpec:
+def spec_from_mapping(mapping: Mapping[str, Any], *, names: bool = True) -> IndexSpec:
     """The spec that a mapping describes, such as a migration gives; `version` may be left out.
+
+    Migrations leave the helpers out, and with them what would keep names in generated code apart: without
+    `names` such clashes are no problem.
 
     Raises:
         SpecError: The mapping is no spec; each problem names the path of the value, such as
@@ -244,7 +250,7 @@ def spec_from_mapping(mapping: Mapping[str, Any]) -> IndexSpec:
     given = plain(mapping, findings)
     if isinstance(given, dict):
         given = {"version": VERSION, **given}
-    check_mapping(given, findings, {})
+    check_mapping(given, findings, {}, names=names)
     if findings.failed:
         raise SpecError([problem for problem in findings.problems if problem.severity == "error"])
     return build_spec(given)

@@ -83,7 +83,9 @@ def change_spec(spec: IndexSpec, changes: Mapping[str, Any]) -> IndexSpec:
     order = [name for name in changes.get("field_order", ()) if name in fields]
     fields = {name: fields[name] for name in (*order, *fields)}
     _forget_where_unwritten(fields, str(mapping["index"].get("storage", defaults.STORAGE)), said)
-    return dataclasses.replace(spec_from_mapping({**mapping, "fields": fields}), description=spec.description)
+    return dataclasses.replace(
+        spec_from_mapping({**mapping, "fields": fields}, names=False), description=spec.description
+    )
 
 
 def renamed_fields(old: IndexSpec, new: IndexSpec) -> dict[str, str]:

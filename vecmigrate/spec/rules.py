@@ -55,8 +55,11 @@ def prune(mapping: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
     return pruned
 
 
-def check_rules(mapping: Mapping[str, Any], findings: Findings) -> None:
-    """Note what is wrong with a spec, of which `mapping` has the parts that fit the schema (see `prune`)."""
+def check_rules(mapping: Mapping[str, Any], findings: Findings, *, names: bool = True) -> None:
+    """Note what is wrong with a spec, of which `mapping` has the parts that fit the schema (see `prune`).
+
+    `names`: also what would have one name in generated code.
+    """
     fields: _Fields = mapping["fields"]
     if not any(field["type"] == "vector" for field in fields.values()) and findings.is_clean(("fields",)):
         findings.add(
@@ -73,7 +76,8 @@ def check_rules(mapping: Mapping[str, Any], findings: Findings) -> None:
         _check_index_paths(mapping["index"], storage, findings)
         _check_paths(fields, storage, findings)
         _check_duplicates(fields, storage, findings)
-    check_names(mapping, findings)
+    if names:
+        check_names(mapping, findings)
 
 
 def _check_options(path: KeyPath, field: Mapping[str, Any], findings: Findings) -> None:

@@ -222,6 +222,12 @@ def test_the_advice_about_a_new_field_is_one_that_works():
     assert diff_state(specs_of(op.state), [new]).pending == ()
 
 
+def test_names_that_helpers_keep_apart_do_not_clash_in_a_migration():
+    clashing = skill(fields__query_embedding={"type": "tag"}, helpers={"knn": {"query": "probe"}})
+    assert "query_embedding" in body([], [clashing])
+    assert "query_embedding" in body([skill()], [clashing])
+
+
 def test_what_may_be_a_rename_stops_it_and_shows_both_readings():
     new = skill(fields__title=None, fields__headline={"type": "text"})
     with pytest.raises(AutogenerateError) as caught:
