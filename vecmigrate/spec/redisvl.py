@@ -197,8 +197,9 @@ def _prefix(
     else:
         notes.append(
             f"RedisVL's index has the prefix {raw[0]!r}, and its documents are written under {written!r}, as "
-            f"the spec says. An index made from the spec leaves out other keys that begin with {raw[0]!r}; "
-            "--index-prefix says the prefix of RedisVL's index instead"
+            "the spec says. So that index cannot be adopted as the spec's: give the spec another index.name, "
+            "and its index is built beside RedisVL's, over the same documents. (--index-prefix says the "
+            "prefix of RedisVL's index instead.)"
         )
     return [written, *(item for item in raw[1:] if item != written)]
 
