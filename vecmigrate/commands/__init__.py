@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vecmigrate.commands.adopt import import_redisvl as import_redisvl
     from vecmigrate.commands.adopt import introspect as introspect
-    from vecmigrate.commands.autogenerate import autogenerate as autogenerate
-    from vecmigrate.commands.autogenerate import check as check
+    from vecmigrate.commands.agreement import autogenerate as autogenerate
+    from vecmigrate.commands.agreement import check as check
     from vecmigrate.commands.compare import drift as drift
     from vecmigrate.commands.database import current as current
     from vecmigrate.commands.database import downgrade as downgrade
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vecmigrate.commands.kept import rollback as rollback
     from vecmigrate.commands.layouts import list_templates as list_templates
     from vecmigrate.commands.ledger import ensure_version as ensure_version
-    from vecmigrate.commands.review import review as review
+    from vecmigrate.commands.pull_request import review as review
     from vecmigrate.commands.scripts import branches as branches
     from vecmigrate.commands.scripts import edit as edit
     from vecmigrate.commands.scripts import heads as heads
@@ -45,8 +45,8 @@ _MODULES = {
     "compare": ("drift",),
     "layouts": ("list_templates",),
     "ledger": ("ensure_version",),
-    "autogenerate": ("autogenerate", "check"),
-    "review": ("review",),
+    "agreement": ("autogenerate", "check"),
+    "pull_request": ("review",),
     "scripts": ("branches", "edit", "heads", "history", "init", "merge", "revision", "show"),
     "specs": ("generate", "show_ddl", "validate"),
     "kept": ("complete", "rollback"),

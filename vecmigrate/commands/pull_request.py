@@ -20,7 +20,6 @@ from vecmigrate.diff.sides import Migration, Side, Step
 from vecmigrate.errors import (
     CodegenError,
     ConfigError,
-    IrreversibleError,
     Problem,
     RevisionError,
     ScriptError,
@@ -222,7 +221,7 @@ def _recorded(history: History, script: Script, settled: bool) -> Migration:
     try:
         back = history.downgrade(script.revision).recorded
     except VecmigrateError as error:
-        cause = error.__cause__ if isinstance(error.__cause__, IrreversibleError) else error
+        cause = error.__cause__ if isinstance(error.__cause__, VecmigrateError) else error
         line = script.downgrade_line or script.upgrade_line
         return replace(
             found, irreversible=cause.message, location=Location(display_path(script.path), line, 1)
