@@ -2,6 +2,7 @@
 
 write_project   a configuration and one migration for each piece of `op` code
 Traffic         readers and writers in threads of their own, through generated helpers; what went wrong
+die_at_stage    for a process that is to be killed at a certain place
 settled         every document, asked for once more when all is quiet
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +25,10 @@ import redis
 
 from tests.generated import make_package
 from vecmigrate.config import Config, load_config
+from vecmigrate.runtime import kept as kept_ledger
+from vecmigrate.runtime import search_server
 from vecmigrate.runtime.keys import LedgerKeys
+from vecmigrate.runtime.ledger import Step
 from vecmigrate.search.reply import index_name, parse_info
 from vecmigrate.spec.build import spec_from_mapping
 
@@ -228,3 +234,30 @@ def plain_index(client: redis.Redis, *words: str) -> Iterator[None]:
     while parse_info(client.execute_command("FT.INFO", ALIAS))["indexing"]:
         time.sleep(0.01)
     yield
+
+
+def die_at_stage(stage: str, moment: str) -> None:
+    """Let this process be killed `before` or `after` the ledger takes note that `stage` begins."""
+    original = Step.put
+
+    def watched(self: Step, values: Any) -> None:
+        at = values.get("stage") == stage
+        if at and moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        original(self, values)
+        if at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Step.put = watched  # type: ignore[method-assign]  # in a process of its own, which ends with it
+
+
+def die_after(command: str) -> None:
+    """Let this process be killed right after the server has run `command`, before anything is noted."""
+    original = search_server.run_together
+
+    def watched(client: Any, lease: Any, commands: Any, **kwargs: Any) -> None:
+        original(client, lease, commands, **kwargs)
+        if any(words[0] == command for words in commands):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    search_server.run_together = kept_ledger.run_together = watched

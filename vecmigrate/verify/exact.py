@@ -110,5 +110,5 @@ def hits(
     last = float(np.sort(found)[wanted - 1])
     limit = last + TOLERANCE * max(1.0, abs(last))
     by_key = dict(zip(keys, found, strict=True))
-    right = sum(key in by_key and by_key[key] <= limit for key in set(answered))
+    right = sum(key in by_key and bool(by_key[key] <= limit) for key in set(answered))
     return min(right, wanted), wanted
