@@ -18,9 +18,9 @@ import vecmigrate.testing.servers
 from vecmigrate.operations.state import State
 
 COMMANDS = """
-    branches complete current downgrade drift edit ensure_version generate heads history import_redisvl init
-    introspect list_templates merge open_session rejects revision rollback show show_ddl stamp status unlock
-    upgrade validate
+    autogenerate branches check complete current downgrade drift edit ensure_version generate heads history
+    import_redisvl init introspect list_templates merge open_session rejects review revision rollback show
+    show_ddl stamp status unlock upgrade validate
 """
 OPERATIONS = "Cursor Progress Recorder"
 RECORDER = """
@@ -28,9 +28,10 @@ RECORDER = """
     recorded rename_index revert revision rollback run state variable
 """
 ERRORS = """
-    CodegenError ConfigError EmbeddedError HistoryAlteredError IndexConflictError IrreversibleError
-    LeaseLostError LockedError MemoryLimitError OperationError PartialError ReadOnlyServerError RevisionError ScriptError
-    ServerError ServerTooOldError SpecError StaleCodeError TooManyRejectsError VecmigrateError VerificationError
+    AutogenerateError CodegenError ConfigError EmbeddedError HistoryAlteredError IndexConflictError
+    IrreversibleError LeaseLostError LockedError MemoryLimitError OperationError PartialError
+    ReadOnlyServerError RevisionError ScriptError ServerError ServerTooOldError SpecError StaleCodeError
+    TooManyRejectsError VecmigrateError VerificationError
 """
 EXIT_CODES = {
     1: """
@@ -39,7 +40,7 @@ EXIT_CODES = {
         VerificationError
     """,
     2: "ConfigError",
-    3: "SpecError StaleCodeError",
+    3: "AutogenerateError SpecError StaleCodeError",
     4: "LeaseLostError LockedError",
     5: "HistoryAlteredError",
     6: "PartialError TooManyRejectsError",

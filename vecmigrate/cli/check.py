@@ -11,7 +11,7 @@ from vecmigrate.cli.specs import annotation, counted
 from vecmigrate.errors import EXIT_FINDINGS
 
 if TYPE_CHECKING:
-    from vecmigrate.commands.autogenerate import CheckResult
+    from vecmigrate.commands.agreement import CheckResult
 
 
 @click.command(cls=Command)

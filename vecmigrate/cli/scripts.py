@@ -10,7 +10,7 @@ import click
 from vecmigrate.cli.app import App, Command, format_option, pass_app
 
 if TYPE_CHECKING:
-    from vecmigrate.commands.autogenerate import AutogenerateResult
+    from vecmigrate.commands.agreement import AutogenerateResult
     from vecmigrate.commands.scripts import InitResult, RevisionItem, RevisionsResult
 
 _verbose = click.option("-v", "--verbose", is_flag=True, help="Show everything about each revision.")
