@@ -95,7 +95,8 @@ def _base_side(config: Config, repository: Repository, commit: str, folder: Path
     """The base, as far as files tell: nothing of it is executed."""
     notes: list[str] = []
     old = _base_config(config, repository, commit, folder, notes)
-    wanted = [path for path in (old.specs, old.migrations, old.output) if path is not None]
+    wanted = [old.specs, old.migrations]
+    wanted += [old.output / "__init__.py"] if old.output is not None else []
     repository.copy(commit, [_below(path, folder) for path in wanted], folder)
     loaded = check_specs([old.specs]) if old.specs.exists() else Loaded((), ())
     if loaded.errors:
@@ -176,6 +177,8 @@ def _side_now(
         config=display_path(config.file) if config.file is not None else "",
     )
     files = [*spec_files([folder])] if folder.exists() else []
+    wrong = sorted({problem.file for problem in loaded.errors})
+    notes += [f"{name} has errors, so what it changes is not known" for name in wrong]
     if config.migrations.is_dir():
         files += [
             path for path in sorted(config.migrations.glob("*.py")) if not path.name.startswith(("_", "."))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from vecmigrate.diff.effort import relative_effort
 from vecmigrate.diff.model import Kind
 from vecmigrate.search.memory import MB, estimate
 from vecmigrate.search.reply import Info, num_docs
@@ -53,14 +54,17 @@ class Cost:
         return "; ".join([self.words, *parts])
 
 
-def cost(kind: Kind, spec: IndexSpec, live: Info | None = None) -> Cost:
+def cost(kind: Kind, spec: IndexSpec, live: Info | None = None, *, names_only: bool = False) -> Cost:
     """What changes, the worst of which is `kind`, cost.
 
     Args:
         kind: The worst kind of the changes.
         spec: What the index becomes; for "drop", what it was.
         live: FT.INFO of the index as it is, where a server is connected.
+        names_only: Only a spec or an alias is called otherwise.
     """
+    if names_only:
+        kind = "nothing"
     if kind in ("nothing", "drop"):
         return Cost(_WORDS[kind])
     second = kind in _INDEXING
@@ -70,11 +74,12 @@ def cost(kind: Kind, spec: IndexSpec, live: Info | None = None) -> Cost:
     documents = num_docs(live)
     # Milliseconds, of every document that was ever indexed here: an upper bound where many were changed.
     spent = float(live.get("total_indexing_time", 0)) / 1000
+    effort = relative_effort(spec, live) if second else 1.0
     return Cost(
         _WORDS[kind],
         documents=documents,
         memory=estimate(spec, live) if second else None,
-        seconds=spent if documents and spent > 0 else None,
+        seconds=spent * effort if documents and spent > 0 and effort is not None else None,
     )
 
 

@@ -182,7 +182,7 @@ def _keys_under(case: Case, prefix: str, *, but: tuple[str, ...]) -> list[str]:
     for item in case.now.migrations:
         for step in item.steps:
             if step.kind.startswith("backfill"):
-                keys |= {word for words in step.commands for word in words[1:]}
+                keys |= {words[1] for words in step.commands if len(words) > 1}
     return sorted(key for key in keys if key.startswith(prefix) and key != prefix and not key.startswith(but))
 
 

@@ -60,9 +60,11 @@ def stages(changes: Sequence[Change]) -> tuple[Stage, ...]:
             Stage("contract", f"{_UPGRADE}, when no old pod is left"),
             *after,
         )
-    means = "builds a second index and lets the alias lead to it" if kind == "rebuild" else "alters the index"
+    means = {"rebuild": "builds a second index, and lets the alias lead to it"}.get(kind, "alters the index")
+    if touches_names_only(changes):
+        means = "writes down the new name; the index stays as it is"
     if realiased:
-        means += ", and lets both names lead to it"
+        means += "; both names lead to it"
     return (
         Stage("expand", f"{_UPGRADE} {means}; services of both releases bear it"),
         Stage("deploy", "the services, at any time after that"),
@@ -71,7 +73,7 @@ def stages(changes: Sequence[Change]) -> tuple[Stage, ...]:
 
 
 def _side_by_side(apart: Sequence[Change]) -> tuple[Stage, ...]:
-    what = ", ".join(dict.fromkeys(change.option.removeprefix("index.") for change in apart))
+    what = ", ".join(dict.fromkeys(map(_difference, apart)))
     return (
         Stage(
             "expand",
@@ -85,6 +87,20 @@ def _side_by_side(apart: Sequence[Change]) -> tuple[Stage, ...]:
             f"{_UPGRADE}, start the new ones",
         ),
     )
+
+
+def touches_names_only(changes: Sequence[Change]) -> bool:
+    """Whether all that is to be done is to call something otherwise: no index is built, no document read."""
+    real = [change for change in changes if change.kind != "nothing"]
+    return bool(real) and all(
+        change.field is None and change.option in ("name", "index.name") for change in real
+    )
+
+
+def _difference(change: Change) -> str:
+    if change.option == "name":
+        return f"{change.old} is called {change.new}"
+    return change.option.removeprefix("index.")
 
 
 def _apart(change: Change) -> bool:

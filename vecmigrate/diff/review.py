@@ -10,9 +10,10 @@ from vecmigrate.diff.cost import Cost, cost
 from vecmigrate.diff.findings import LEVELS, Finding, Level, at_least
 from vecmigrate.diff.lint import lint
 from vecmigrate.diff.model import WORDS, Change, Kind, worst
-from vecmigrate.diff.order import Stage, stages
+from vecmigrate.diff.order import Stage, stages, touches_names_only
 from vecmigrate.diff.sides import Case, Side, Step, compare
 from vecmigrate.search.reply import Info
+from vecmigrate.spec.model import IndexSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +163,16 @@ def _report(case: Case, name: str, live: Mapping[str, Info]) -> IndexReport | No
         alias=spec.index.name if spec is not None else "",
         kind=kind,
         changes=changes,
-        cost=cost(kind, spec, known) if spec is not None else Cost("not known: no spec has that name"),
+        cost=_cost(changes, spec, known),
         steps=steps,
         order=stages(changes),
     )
+
+
+def _cost(changes: tuple[Change, ...], spec: IndexSpec | None, live: Info | None) -> Cost:
+    if spec is None:
+        return Cost("not known: no spec has that name")
+    return cost(worst(changes), spec, live, names_only=touches_names_only(changes))
 
 
 def _is_about(step: Step, names: set[str]) -> bool:

@@ -110,7 +110,13 @@ class Case:
 
 def compare(base: Side, now: Side) -> Case:
     """Put two sides beside each other."""
-    known = {spec.name: spec for spec in base.specs}
+    # What the files with errors say is not known: nothing is gone because of them.
+    unknown = {problem.file for problem in now.problems if problem.severity == "error"}
+    known = {
+        spec.name: spec
+        for spec in base.specs
+        if now.spec(spec.name) is not None or spec.location is None or spec.location.file not in unknown
+    }
     # What comes and goes, and what is in doubt; the rest is told in full, helpers and descriptions too.
     outline = diff_state(known, now.specs)
     changes: list[Change] = []

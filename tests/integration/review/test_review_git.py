@@ -350,6 +350,8 @@ class TestThisRepository:
         if not (ROOT / ".git").exists() or shutil.which("git") is None:
             pytest.skip("not a git work tree")
         monkeypatch.chdir(ROOT)
+        if git("rev-parse", "--is-shallow-repository") == "true":
+            pytest.skip("a shallow clone has no first commit")
         monkeypatch.delenv("VECMIGRATE_CONFIG", raising=False)
 
     def test_since_the_first_commit(self, vecmigrate):
@@ -357,7 +359,7 @@ class TestThisRepository:
         done = vecmigrate("review", "--base", first, "--format", "json")
         found = json.loads(done.out)
         assert found["commit"] == first
-        assert {(item["name"], item["type"]) for item in found["indexes"]} == {
+        assert {(item["name"], item["type"]) for item in found["indexes"]} >= {
             (name, "create") for name in ("benign_tech", "dangerous_cmd", "skill", "tool")
         }
         assert "errors-hidden" in done.codes()

@@ -113,6 +113,11 @@ class TestDropped:
         assert found.place == f"{SCRIPT}:10"
         none(codes(base, now), "data-deleted")
 
+    def test_a_spec_with_errors_is_not_gone(self, side):
+        base, now = side(skill=SKILL), side(skill=SKILL.replace("dims: 8", "dims: 0"))
+        found = codes(base, now)
+        assert [item.code for item in found] == ["out-of-range"]
+
     @pytest.mark.parametrize("command", ["FT.DROPINDEX idx:skill@0001 DD", "DEL tool_embeddings", "flushall"])
     def test_data(self, side, command):
         both = side(skill=SKILL)
@@ -194,9 +199,10 @@ class TestPrefix:
 
     def test_keys_that_are_known_are_named(self, side):
         base, now = side(skill=SKILL), side(skill=SKILL.replace('"skill:"', '"skill"'))
-        fill = step("backfill_legacy_hash", "skill", "HSCAN skill_embeddings <cursor>")
+        commands = ("HSCAN skill_embeddings <cursor>", "HSET skill:<name> skill_id <name>")
+        fill = step("backfill_legacy_hash", "skill", *commands)
         now = replace(now, migrations=(script(fill),))
-        assert "among them skill_embeddings" in only(codes(base, now), "prefix-widened").message
+        assert only(codes(base, now), "prefix-widened").message.endswith("among them skill_embeddings")
 
     @pytest.mark.parametrize("other", ["skill:v2:", "skills:", "other:"])
     def test_narrowed_or_moved(self, side, other):

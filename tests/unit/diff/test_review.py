@@ -16,7 +16,7 @@ from vecmigrate.diff.sides import Migration, Side, Step
 from vecmigrate.diff.suppress import read_suppressions
 from vecmigrate.search.memory import estimate
 from vecmigrate.spec.build import spec_from_mapping
-from vecmigrate.spec.model import IndexSpec, Location
+from vecmigrate.spec.model import Hnsw, IndexSpec, Location
 
 VECTOR = {"type": "vector", "dims": 8, "metric": "cosine", "algorithm": "hnsw", "m": 16}
 ROOT = Path(__file__).parents[3]
@@ -94,6 +94,12 @@ class TestOrder:
         assert names(report) == ["expand", "deploy", "contract"]
         assert "old name" in report.indexes[0].order[-1].action
 
+    def test_a_new_name_costs_nothing(self):
+        report = of(spec(), spec(alias="idx:abilities"))
+        assert report.indexes[0].cost.describe() == "no document and no index is touched"
+        both = of(spec(), spec(alias="idx:abilities", vector={"m": 32}))
+        assert "indexed a second time" in both.indexes[0].cost.describe()
+
     def test_coming_and_going(self):
         assert names(of(None, spec())) == ["expand", "deploy"]
         assert names(of(spec(), None)) == ["deploy", "contract"]
@@ -118,7 +124,11 @@ class TestCost:
         assert f"{small:,} bytes a document" in cost("rebuild", spec()).describe()
 
     def test_with_one_is_told_from_its_figures(self):
-        info = {"num_docs": 20_000, "total_indexing_time": 15_000.0, "attributes": []}
+        algorithm = spec().vector.algorithm
+        assert isinstance(algorithm, Hnsw)
+        graph = {"algorithm": "HNSW", "dim": spec().vector.dims, "M": algorithm.m}
+        attribute = {"type": "VECTOR", "ef_construction": algorithm.ef_construction, **graph}
+        info = {"num_docs": 20_000, "total_indexing_time": 15_000.0, "attributes": [attribute]}
         found = cost("rebuild", spec(), info)
         assert (found.documents, found.seconds) == (20_000, 15.0)
         assert found.memory == estimate(spec(), info)
