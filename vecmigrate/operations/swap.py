@@ -201,6 +201,11 @@ class Swap:
                     f"old_recall:{item.field}": "" if item.old is None else f"{item.old:.4f}",
                 }
             )
+            if item.lacking_count:
+                self._give_up(
+                    f"{item.lacking_count:,} documents have a vector for field {item.field!r} in the old "
+                    f"index and none in {new.name}: {named(item.lacking, item.lacking_count)}"
+                )
             floor = self._floor(item.old)
             if item.new < floor:
                 self._give_up(

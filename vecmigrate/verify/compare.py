@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vecmigrate.search import reply
 from vecmigrate.search.vector import encode_vector
 from vecmigrate.spec.model import Hnsw, IndexSpec, VectorField
-from vecmigrate.verify.documents import Vectors, keys_in_batches, read_vectors, sample_keys
+from vecmigrate.verify.documents import keys_in_batches, read_vectors, sample_keys
 from vecmigrate.verify.exact import Nearest, Numbers, hits
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ QUERIES = 100
 K = 10
 NAMED = 20
 _SLACK = 10
+# Queries sent in one go: other clients wait until all of them are answered.
+_AT_ONCE = 5
 _QUERY_MILLISECONDS = 10_000
 _LOOKS = 20
 _LOOK_SECONDS = 0.05
@@ -57,12 +59,18 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Of the `k` nearest documents to a sample of stored vectors, the share that an index finds."""
+    """Of the `k` nearest documents to a sample of stored vectors, the share that an index finds.
+
+    Where the field reads another stored value than it did before, `lacking_count` documents have the old one
+    and not the new one, and would be found no more; at most `NAMED` of them are `lacking`.
+    """
 
     field: str
     queries: int
     new: float
     old: float | None
+    lacking: tuple[str, ...] = ()
+    lacking_count: int = 0
 
 
 def compare_counts(client: redis.Redis, new: Built, old: Built | None, told: Callable[[int], None]) -> Counts:
@@ -157,11 +165,11 @@ def measure_recall(
     """
     chosen, _ = sample_keys(client, new.spec, QUERIES, _SEED)
     searches = [_Search.begin(client, new, old, item, chosen) for item in new.spec.vectors if item.indexed]
-    searches = [search for search in searches if len(search.queries)]
+    searches = [search for search in searches if len(search.queries) or search.replaced is not None]
     seen = 0
     for keys in keys_in_batches(client, new.spec):
         for search in searches:
-            search.show(read_vectors(client, new.spec, search.field, keys))
+            search.show(client, keys)
         seen += len(keys)
         told(seen)
     return [search.judge(client) for search in searches]
@@ -173,11 +181,14 @@ class _Search:
 
     new: Built
     old: Built | None
-    field: VectorField
+    item: VectorField
     old_field: VectorField | None
     queries: Numbers
     near: Nearest
     old_near: Nearest | None
+    replaced: VectorField | None
+    lacking: list[str] = field(default_factory=list)
+    lacking_count: int = 0
 
     @classmethod
     def begin(
@@ -189,29 +200,45 @@ class _Search:
         old_near = None
         if before is not None:
             old_near = near if before.metric == item.metric else Nearest(queries, before.metric, K + _SLACK)
-        return cls(new, old, item, before, queries, near, old_near)
+        replaced = _replaced(old, item) if before is None else None
+        return cls(new, old, item, before, queries, near, old_near, replaced)
 
-    def show(self, batch: Vectors) -> None:
+    def show(self, client: redis.Redis, keys: Sequence[bytes]) -> None:
+        if self.old is not None and self.replaced is not None:
+            had = read_vectors(client, self.old.spec, self.replaced, keys).keys
+            has = set(read_vectors(client, self.new.spec, self.item, had).keys)
+            # Deleted in between, most likely: only what still has the old one counts.
+            doubtful = [key for key in had if key not in has]
+            lacking = read_vectors(client, self.old.spec, self.replaced, doubtful).keys if doubtful else []
+            self.lacking_count += len(lacking)
+            self.lacking += [reply.text(key) for key in lacking[: NAMED - len(self.lacking)]]
+        batch = read_vectors(client, self.new.spec, self.item, keys)
         self.near.add(batch.keys, batch.matrix)
         if self.old_near is not None and self.old_near is not self.near:
             self.old_near.add(batch.keys, batch.matrix)
 
     def judge(self, client: redis.Redis) -> Recall:
-        new = self._share(client, self.new, self.field, self.near)
+        new = self._share(client, self.new, self.item, self.near)
         old = None
         if self.old is not None and self.old_field is not None and self.old_near is not None:
             old = self._share(client, self.old, self.old_field, self.old_near)
-        return Recall(self.field.name, len(self.queries), new, old)
+        return Recall(self.item.name, len(self.queries), new, old, tuple(self.lacking), self.lacking_count)
 
     def _share(self, client: redis.Redis, index: Built, item: VectorField, near: Nearest) -> float:
         right = wanted = 0
-        for row, query in enumerate(self.queries):
-            answered = _knn(client, index.name, item, query)
-            current = read_vectors(client, index.spec, item, sorted(near.keys(row).union(answered)))
-            known = dict(zip(current.keys, current.matrix, strict=True))
-            one, all_of_them = hits(query, known, answered, item.metric, K)
-            right += one
-            wanted += all_of_them
+        for start in range(0, len(self.queries), _AT_ONCE):
+            some = self.queries[start : start + _AT_ONCE]
+            for row, answered in enumerate(_knn(client, index.name, item, some), start):
+                expected = near.keys(row, K)
+                one = all_of_them = len(expected)
+                if set(answered) != expected:
+                    # Writers may have been at work since: the vectors as they are now decide.
+                    keys = sorted(near.keys(row).union(answered))
+                    current = read_vectors(client, index.spec, item, keys)
+                    known = dict(zip(current.keys, current.matrix, strict=True))
+                    one, all_of_them = hits(self.queries[row], known, answered, item.metric, K)
+                right += one
+                wanted += all_of_them
         return right / wanted if wanted else 1.0
 
 
@@ -224,21 +251,28 @@ def _same_vectors(old: Built | None, item: VectorField) -> VectorField | None:
     return None
 
 
-def _knn(client: redis.Redis, index: str, item: VectorField, query: Numbers) -> list[bytes]:
-    """The keys that the index answers, asked as the generated helpers ask."""
+def _replaced(old: Built | None, item: VectorField) -> VectorField | None:
+    """The field of the old index that has the same name and another stored value."""
+    fields = old.spec.vectors if old is not None else ()
+    return next((before for before in fields if before.name == item.name and before.path != item.path), None)
+
+
+def _knn(client: redis.Redis, index: str, item: VectorField, queries: Numbers) -> list[list[bytes]]:
+    """The keys that the index answers to each of `queries`, asked as the generated helpers ask."""
     attribute = "".join(
         letter if letter.isalnum() or letter == "_" else f"\\{letter}" for letter in item.name
     )
     effort = f" EF_RUNTIME {item.algorithm.ef_runtime}" if isinstance(item.algorithm, Hnsw) else ""
-    blob = encode_vector(query, item.dims, item.datatype, item.metric)
-    answer = client.execute_command(
-        "FT.SEARCH", index, f"*=>[KNN {K} @{attribute} $query{effort}]", "PARAMS", 2, "query", blob,
-        "NOCONTENT", "LIMIT", 0, K, "TIMEOUT", _QUERY_MILLISECONDS, "DIALECT", 2,
-    )  # fmt: skip  # read as the words of one command
-    return [
-        hit.id.encode("utf-8", "surrogateescape")
-        for hit in reply.parse_search(answer, with_content=False).hits
-    ]
+    clause = f"*=>[KNN {K} @{attribute} $query{effort}]"
+    pipe = client.pipeline(transaction=False)
+    for query in queries:
+        blob = encode_vector(query, item.dims, item.datatype, item.metric)
+        pipe.execute_command(
+            "FT.SEARCH", index, clause, "PARAMS", 2, "query", blob,
+            "NOCONTENT", "LIMIT", 0, K, "TIMEOUT", _QUERY_MILLISECONDS, "DIALECT", 2,
+        )  # fmt: skip  # read as the words of one command
+    answers = (reply.parse_search(answer, with_content=False) for answer in pipe.execute())
+    return [[hit.id.encode("utf-8", "surrogateescape") for hit in answer.hits] for answer in answers]
 
 
 def named(keys: Iterable[str], count: int) -> str:

@@ -80,9 +80,10 @@ class Nearest:
         if len(kept) == self.k:
             self._worst[row] = max(kept.values())
 
-    def keys(self, row: int) -> set[bytes]:
-        """The keys kept for query number `row`."""
-        return set(self._kept[row])
+    def keys(self, row: int, k: int | None = None) -> set[bytes]:
+        """The keys kept for query number `row`: those of the `k` nearest, or all of them."""
+        kept = self._kept[row]
+        return set(kept if k is None else sorted(kept, key=kept.__getitem__)[:k])
 
 
 def hits(

@@ -290,3 +290,20 @@ def test_two_runners_at_once(client, emptied_url, project):
     assert codes == [0, 0]
     assert live.live(client) == NEW
     assert live.names(client) == {OLD, NEW}
+
+
+def test_a_vector_read_from_another_field_must_be_there_everywhere(client, emptied_url, project, vectors):
+    change = {"path": "embedding_v2", "dims": 8}
+    rewrite(project, f"op.rebuild_index('item', embedding={change!r})")
+    with client.pipeline(transaction=False) as pipe:
+        for number, vector in enumerate(vectors):
+            if number != 7:
+                pipe.hset(f"{PREFIX}steady-{number}", "embedding_v2", vector[:8].tobytes())
+        pipe.execute()
+    output = vecmigrate(project, emptied_url, "upgrade", expect=1)
+    assert f"1 documents have a vector for field 'embedding' in the old index and none in {NEW}" in output
+    assert f"{PREFIX}steady-7" in output
+    assert untouched(client)
+    client.hset(f"{PREFIX}steady-7", "embedding_v2", vectors[7][:8].tobytes())
+    vecmigrate(project, emptied_url, "upgrade")
+    assert live.live(client) == NEW
