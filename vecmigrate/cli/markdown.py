@@ -49,6 +49,12 @@ def _report(report: Report, *, commands: bool) -> Iterator[str]:
         yield from _findings(report.open)
     for item in report.indexes:
         yield from _index(item, commands=commands)
+    if report.withdrawn or report.exported:
+        yield from ("", "### Generated code", "")
+    if report.withdrawn:
+        yield f"- gone: {', '.join(map(code, report.withdrawn))}"
+    if report.exported:
+        yield f"- new: {', '.join(map(code, report.exported))}"
     if report.steps and commands:
         yield from ("", "### Besides")
         yield from _commands(report.steps)

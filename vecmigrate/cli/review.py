@@ -103,6 +103,10 @@ def _told(report: Report) -> Iterator[str]:
         yield "besides"
         yield from _steps(report.steps)
     yield ""
+    if report.withdrawn:
+        yield f"generated code no longer has: {', '.join(report.withdrawn)}"
+    if report.exported:
+        yield f"new in generated code: {', '.join(report.exported)}"
     if report.unchanged:
         yield f"unchanged: {', '.join(report.unchanged)}"
     yield from map(str, report.open)

@@ -52,7 +52,8 @@ class Report:
     """A whole review.
 
     `indexes` are those that change or that a new migration is about, `steps` the operations that are about no
-    index, `notes` what the review could not look at. `base` is the commit that was compared with.
+    index, `notes` what the review could not look at. `base` is the commit that was compared with. `exported`
+    and `withdrawn` are the names that the generated package has now and had not before, and the reverse.
     """
 
     base: str
@@ -62,6 +63,8 @@ class Report:
     findings: tuple[Finding, ...]
     unchanged: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    exported: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
 
     @property
     def open(self) -> tuple[Finding, ...]:
@@ -92,6 +95,7 @@ class Report:
             "steps": [asdict(item) for item in self.steps],
             "findings": [asdict(item) for item in self.findings],
             "notes": list(self.notes),
+            "generated": {"exported": list(self.exported), "withdrawn": list(self.withdrawn)},
         }
 
 
@@ -132,6 +136,9 @@ def review(
         findings=lint(case),
         unchanged=tuple(spec.name for spec in now.specs if spec.name not in shown),
         notes=notes,
+        exported=tuple(sorted(now.public - base.public)),
+        # Where nothing could be generated, nothing can be said.
+        withdrawn=tuple(sorted(base.public - now.public)) if now.public else (),
     )
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tests.strategies import specs
 from vecmigrate.cli.markdown import code, plain, render
 from vecmigrate.diff import docs
+from vecmigrate.diff.changes import diff_state
 from vecmigrate.diff.cost import cost
 from vecmigrate.diff.findings import Finding
 from vecmigrate.diff.order import stages
@@ -174,6 +180,16 @@ class TestReport:
         report = of(spec(), spec(vector={"metric": "ip", "dims": 16}))
         assert [item.level for item in report.open] == ["error", "warning"]
 
+    def test_names_that_come_and_go_in_generated_code(self):
+        base, now = (
+            replace(side(spec()), public=frozenset("ab")),
+            replace(side(spec()), public=frozenset("bc")),
+        )
+        report = review(base, now, base_name="main")
+        assert (report.exported, report.withdrawn) == (("c",), ("a",))
+        assert "- gone: `a`\n- new: `c`" in render(report)
+        assert review(base, side(spec()), base_name="main").withdrawn == ()
+
     def test_as_json(self):
         found = of(spec(), spec(vector={"m": 32})).to_dict()
         assert found["indexes"][0]["type"] == "rebuild"
@@ -259,3 +275,21 @@ class TestComments:
 def test_the_documentation_is_what_the_rules_say():
     written = (ROOT / "docs" / "review.md").read_text("utf-8")
     assert written == docs.render(), "run: python -m vecmigrate.diff.docs > docs/review.md"
+
+
+@given(specs(), specs(), st.booleans())
+def test_whatever_changes_can_be_told(one, other, together):
+    """Two specs of one name are the worst that a change can be; of two names, one comes and one goes."""
+    new = replace(other, name=one.name) if together else other
+    base, now = side(one), replace(side(new), state={one.name: one})
+    report = review(base, now, base_name="main")
+    assert json.loads(json.dumps(report.to_dict(), default=list))["base"] == "main"
+    assert render(report).startswith("<!-- vecmigrate review -->")
+    told = {change.index for item in report.indexes for change in item.changes}
+    pending = {change.index for change in diff_state({one.name: one}, [new]).pending}
+    assert pending <= told
+    # What no migration does is always found.
+    assert bool(pending) == any(item.code == "state-differs" for item in report.findings)
+    for item in report.indexes:
+        assert item.order or not item.changes
+        assert all(change.describe() for change in item.changes)
