@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Final, TypeAlias
 
 from vecmigrate.diff.changes import diff_state
 from vecmigrate.diff.findings import Finding
 from vecmigrate.diff.model import Change, Kind
 from vecmigrate.diff.rules import ALLOWABLE, FEW_NUMBERS, MANY_NUMBERS, RULES
-from vecmigrate.diff.sides import Case, Side
+from vecmigrate.diff.sides import Case, Side, Step
 from vecmigrate.diff.suppress import apply_suppressions, suppressions_of
 from vecmigrate.errors import Problem
 from vecmigrate.spec.model import Flat, Hnsw, IndexSpec, JsonField, Location, VectorField
@@ -85,11 +86,26 @@ def _helpers(spec: IndexSpec) -> str:
 
 
 def _index_dropped(case: Case) -> Iterator[Finding]:
+    gone = {change.index for change in case.diff.changes if change.kind == "drop"}
     for change in case.diff.changes:
         if change.kind == "drop":
             yield _of_change(
                 case, change, "index-dropped", f"index {change.index} is dropped ({change.note})"
             )
+    for item in case.pending:
+        for step in item.steps:
+            message = _drops(step, gone)
+            if message is not None:
+                name = next(iter(step.indexes), None)
+                yield _finding("index-dropped", message, item.location, index=name)
+
+
+def _drops(step: Step, gone: AbstractSet[str]) -> str | None:
+    """What a step drops that the specs keep, or that no state knows of."""
+    if step.kind == "drop_index" and gone.isdisjoint(step.indexes):
+        return f"{step.title} drops an index that specs have: until it is built again nothing is found"
+    by_hand = step.kind == "execute" and any(words[0].upper() == "FT.DROPINDEX" for words in step.commands)
+    return f"{step.title} drops an index by hand, which no state knows of" if by_hand else None
 
 
 def _data_deleted(case: Case) -> Iterator[Finding]:

@@ -113,6 +113,22 @@ class TestDropped:
         assert found.place == f"{SCRIPT}:10"
         none(codes(base, now), "data-deleted")
 
+    def test_an_index_that_is_made_anew_with_a_gap(self, side):
+        both = side(skill=SKILL)
+        drop = step("drop_index", "skill", "FT.DROPINDEX idx:skill@0001")
+        found = only(codes(both, replace(both, migrations=(script(drop),))), "index-dropped")
+        assert "until it is built again" in found.message
+
+    def test_an_index_by_hand(self, side):
+        both = side(skill=SKILL)
+        now = replace(both, migrations=(script(step("execute", None, "ft.dropindex idx:skill")),))
+        assert "by hand" in only(codes(both, now), "index-dropped").message
+
+    def test_a_kept_index_may_go(self, side):
+        both = side(skill=SKILL)
+        done = step("complete", "skill", "FT.DROPINDEX idx:skill@0001")
+        none(codes(both, replace(both, migrations=(script(done),))), "index-dropped")
+
     def test_a_spec_with_errors_is_not_gone(self, side):
         base, now = side(skill=SKILL), side(skill=SKILL.replace("dims: 8", "dims: 0"))
         found = codes(base, now)
