@@ -422,7 +422,7 @@ def _revision_line(item: RevisionStatus) -> str:
     notes += [f"by {item.by}"] if item.by else []
     flags = " CHANGED SINCE" if item.changed else " SCRIPT MISSING" if item.missing else ""
     told = f" ({', '.join(notes)})" if notes else ""
-    return f"{item.status:<9}{flags}  {item.revision}, {item.message}{told}"
+    return f"{item.status:<11}{flags}  {item.revision}, {item.message}{told}"
 
 
 def _rejects(result: RejectsResult) -> str:
