@@ -155,6 +155,46 @@ def test_a_service_that_makes_its_index_again_is_found_out(cli, service: redis.R
     cli("drift")
 
 
+def test_what_is_kept_or_rolled_back_is_neither_drift_nor_a_stranger(
+    cli, service: redis.Redis, tmp_path: Path
+) -> None:
+    spec = tmp_path / "specs" / "article.yaml"
+    service.execute_command("FT.DROPINDEX", "idx:articles")
+    spec.parent.mkdir()
+    spec.write_text(
+        "version: 1\nname: article\nindex: {name: idx:articles, prefix: 'article:'}\nkey: article_id\n"
+        f"fields:\n  embedding: {{type: vector, dims: {DIMS}, m: 24, ef_runtime: 50}}\n"
+    )
+    cli("init", "-t", "empty")
+    cli("revision", "--autogenerate", "-m", "create", "--rev-id", "0001")
+    cli("upgrade")
+    edit(spec, ("m: 24", "m: 32"))
+    cli("revision", "--autogenerate", "-m", "links", "--rev-id", "0002")
+    cli("upgrade")
+    assert len(service.execute_command("FT._LIST")) == 2
+    for command, revision in ((None, "0002"), (("rollback", "article"), "0001"), (("upgrade",), "0002")):
+        if command:
+            cli(*command)
+        told = cli("drift")
+        assert f"no drift in 1 index at {revision}" in told
+        assert "other indexes" not in told
+        assert "half-done" not in told
+    cli("complete", "article")
+    assert "no drift in 1 index at 0002" in cli("drift")
+    # The same index with nobody to know of it is told as a leftover.
+    service.execute_command(*CREATE.replace("idx:articles", "idx:articles@0001").split())
+    assert "'idx:articles@0001' is an index of ours that is no longer in use" in cli("drift")
+
+
+def test_a_revision_that_stopped_half_way_is_told(cli, service: redis.Redis, tmp_path: Path) -> None:
+    cli("init", "-t", "empty")
+    cli("introspect", "idx:articles", "--name", "article")
+    edit(tmp_path / "specs" / "article.yaml", ("m: 24", "m: 20"))
+    cli("revision", "--autogenerate", "-m", "take over", "--rev-id", "0001")
+    cli("upgrade", code=6)
+    assert "half-done, so that differences may be their work: 0001" in cli("drift")
+
+
 def test_an_index_of_redisvl_with_an_open_prefix_gets_a_neighbour(
     cli, client: redis.Redis, tmp_path: Path
 ) -> None:

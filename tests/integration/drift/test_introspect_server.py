@@ -68,3 +68,29 @@ def test_attributes_that_no_field_can_be_called_get_a_name_and_a_note(
     assert {item.name: item.path for item in spec.fields if item.name != "e"} == wanted
     assert len(proposal.notes) == len(wanted)
     assert {item.field for item in differences(spec, info) if item.found is None} == set(wanted)
+
+
+def test_options_that_random_specs_seldom_have(client: redis.Redis) -> None:
+    given_fields = {
+        "folded": {"type": "text", "sortable": True},
+        "plain": {"type": "text", "sortable": True, "unf": True},
+        "tag": {"type": "tag", "sortable": True, "unf": True},
+        "cased": {"type": "tag", "sortable": True, "case_sensitive": True},
+        "lines": {"type": "tag", "separator": "\n"},
+        "back": {"type": "tag", "separator": "\\"},
+        "e": {"type": "vector", "dims": 2},
+    }
+    spec = spec_from_mapping(
+        {
+            "name": "cat",
+            "index": {"name": "idx:cat", "prefix": "cat:"},
+            "key": "cat_id",
+            "fields": given_fields,
+        }
+    )
+    client.execute_command(*ddl.ft_create(spec))
+    found, info = introspected(client, "idx:cat")
+    assert differences(found, info) == ()
+    seen = {item.name: item for item in found.fields}
+    assert [seen[name].unf for name in ("folded", "plain", "tag", "cased")] == [False, True, True, False]
+    assert (seen["lines"].separator, seen["back"].separator) == ("\n", "\\")
