@@ -136,6 +136,12 @@ def test_a_rebuild_takes_along_what_would_not_need_one():
     ]
 
 
+def test_a_json_document_holds_numbers_whatever_the_index_makes_of_them():
+    stored = {"index__storage": "json", "fields__title__path": "$.title"}
+    old, new = skill(**stored), skill(**stored, fields__embedding__datatype="float16")
+    assert body([old], [new]) == '    op.rebuild_index("skill", embedding={"datatype": "float16"})'
+
+
 def test_a_dropped_field():
     assert (
         body([skill()], [skill(fields__title=None)]) == '    op.rebuild_index("skill", drop_fields=["title"])'
