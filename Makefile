@@ -40,7 +40,7 @@ pytest: $(VENV)/.installed ## Unit, integration and crash tests, on an embedded 
 test-containers: $(VENV)/.installed ## The integration tests and fault tests against Redis in containers
 	$(BIN)/python -m tests.containers.run
 
-bench: $(VENV)/.installed-bench ## Measure backfill, search and start-up against other ways to do it
+bench: $(VENV)/.installed ## Measure backfill, search and start-up against other ways to do it
 	$(BIN)/python -m benchmarks
 
 generate: $(VENV)/.installed ## Write the helpers that the specs describe
@@ -57,8 +57,4 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	$(PIP_INSTALL) -e '.[dev]'
-	touch $@
-
-$(VENV)/.installed-bench: $(VENV)/.installed
-	$(PIP_INSTALL) -e '.[bench]'
 	touch $@

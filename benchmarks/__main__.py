@@ -15,10 +15,10 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.measure import Comparison
-from benchmarks.report import Circumstances, show, write_json
+from benchmarks.report import Circumstances, show, write_json, write_markdown
 from benchmarks.server import Server, running_server
 
-# Each is a module here with `run(server, quick=…)`; in the order in which they are run.
+# Each is a module here whose `run(server, quick=…)` gives comparisons; in the order in which they are run.
 BENCHMARKS = ("backfill", "atomic", "memory", "knn", "store", "rebuild", "startup")
 PACKAGES = ("redis", "hiredis", "numpy", "orjson", "pysimdjson", "redisvl", "alembic")
 OUTPUT = Path(__file__).parent / "results.json"
@@ -31,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--only", action="append", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS)
     )
+    parser.add_argument(
+        "--markdown", type=Path, help="write the tables into this file, too, as in docs/benchmarks.md"
+    )
     parser.add_argument("--output", type=Path, default=OUTPUT, help="the JSON file (default: %(default)s)")
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 150)
@@ -38,14 +41,17 @@ def main(arguments: list[str] | None = None) -> int:
     comparisons: list[Comparison] = []
     with running_server() as server:
         circumstances = _circumstances(server, quick=options.quick)
-        console.print(_headline(circumstances), highlight=False, soft_wrap=True)
+        console.print(str(circumstances), highlight=False, soft_wrap=True)
         console.print()
         for name in options.only or BENCHMARKS:
             for comparison in import_module(f"benchmarks.{name}").run(server, quick=options.quick):
                 show(console, comparison)
                 comparisons.append(comparison)
     seconds = round(time.monotonic() - began, 1)
-    write_json(options.output, replace(circumstances, seconds=seconds), comparisons)
+    circumstances = replace(circumstances, seconds=seconds)
+    write_json(options.output, circumstances, comparisons)
+    if options.markdown:
+        write_markdown(options.markdown, circumstances, comparisons)
     if options.quick:
         console.print("a quick run shows that everything runs; its numbers say little")
     missed = sum(not verdict.reached for comparison in comparisons for verdict in comparison.verdicts)
@@ -72,12 +78,6 @@ def _circumstances(server: Server, *, quick: bool) -> Circumstances:
         load=round(os.getloadavg()[0], 2),
         quick=quick,
     )
-
-
-def _headline(seen: Circumstances) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in seen.versions.items() if name != "server")
-    machine = f"{seen.machine}, {seen.cores} cores (load {seen.load})"
-    return f"{seen.at}, {machine}, {seen.versions['server']}; {versions}"
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ Vectors = npt.NDArray[np.float32]
 
 def run(server: Server, *, quick: bool) -> list[Comparison]:
     """Blocking and asynchronous, over the same documents."""
-    count, asked, rounds = (200, 5, 1) if quick else (5_000, 100, 25)
+    count, asked, rounds = (200, 5, 1) if quick else (5_000, 100, 15)
     vectors = queries(asked)
     with tool_index(server):
         sync.store_many_tools(server.client, tool_items(count))

@@ -33,10 +33,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One way to do it. `run` measures one or several rows, by name; `before` is not measured."""
+    """One way to do it. `run` measures one or several rows, by name; `before` is not measured.
+
+    What takes long has warmed up after its first moments, and need not take part in the warm-up.
+    """
 
     run: Callable[[], Mapping[str, Sample]]
     before: Callable[[], object] = lambda: None
+    warm_up: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,10 @@ class Verdict:
     found: float
     reached: bool
 
+    def __str__(self) -> str:
+        outcome = "reached" if self.reached else "missed"
+        return f"{self.row} {self.relation} {self.factor:g} × {self.against}: {self.found:.2f}, {outcome}"
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -117,6 +125,8 @@ def take_turns(contenders: Sequence[Contender], *, rounds: int, warm_up: int = 1
     found: dict[str, list[Sample]] = {}
     for turn in range(warm_up + rounds):
         for contender in contenders:
+            if turn < warm_up and not contender.warm_up:
+                continue
             contender.before()
             gc.collect()
             for name, sample in contender.run().items():
@@ -192,19 +202,40 @@ def _processor_us(taken: Sequence[tuple[float | None, int]]) -> float | None:
     return statistics.median(known) if known else None
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The clock and the processor time of this process and of the server, in seconds."""
+
+    clock: float
+    client: float
+    server: float | None
+
+    def until(self, later: Reading, count: int) -> Sample:
+        """What happened between this reading and a later one, to `count` items."""
+        server = None if later.server is None or self.server is None else later.server - self.server
+        return Sample(later.clock - self.clock, count, later.client - self.client, server)
+
+
 class Stopwatch:
-    """Reads the clock and the processor time of this process and of the server."""
+    """Takes readings; `server_cpu` tells the server's processor time."""
 
     def __init__(self, server_cpu: Callable[[], float] | None = None) -> None:
         self._server_cpu = server_cpu
+
+    def before(self) -> Reading:
+        """A reading as work begins: the clock comes last, so that reading is not measured."""
+        server = self._server_cpu() if self._server_cpu else None
+        return Reading(client=time.process_time(), clock=time.perf_counter(), server=server)
+
+    def after(self) -> Reading:
+        """A reading as work ends: the clock comes first."""
+        clock, client = time.perf_counter(), time.process_time()
+        return Reading(clock, client, self._server_cpu() if self._server_cpu else None)
 
     @contextmanager
     def measure(self, count: int) -> Iterator[list[Sample]]:
         """Measure the block; the list holds the sample afterwards."""
         taken: list[Sample] = []
-        server = self._server_cpu() if self._server_cpu else None
-        client, began = time.process_time(), time.perf_counter()
+        before = self.before()
         yield taken
-        seconds, used = time.perf_counter() - began, time.process_time() - client
-        spent = None if self._server_cpu is None or server is None else self._server_cpu() - server
-        taken.append(Sample(seconds, count, used, spent))
+        taken.append(before.until(self.after(), count))

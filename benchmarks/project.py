@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.keys import EMBEDDINGS_KEY, METADATA_KEY
 from benchmarks.legacy import SPEC_NAME, spec_mapping
+from benchmarks.measure import Sample, Stopwatch
 from vecmigrate.config import Config, load_config
 
 CREATED, MOVED = "0001", "0002"
@@ -50,16 +49,19 @@ def _write(folder: Path, message: str, revision: str, down: str | None, body: st
     (folder / f"{revision}_{message.lower().replace(' ', '_')}.py").write_text(text)
 
 
-@dataclass(slots=True)
 class Laps:
-    """Listens to an upgrade: how many seconds each piece of work took, by the first word of its label."""
+    """Listens to an upgrade, and measures each piece of work; `samples` go by the first word of its label."""
 
-    seconds: dict[str, float] = field(default_factory=dict)
-    _label: str = ""
-    _began: float = 0.0
+    def __init__(self, stopwatch: Stopwatch, count: int) -> None:
+        self.samples: dict[str, Sample] = {}
+        self._stopwatch = stopwatch
+        self._count = count
+        self._label = ""
+        self._before = stopwatch.before()
 
     def start(self, label: str, total: int | None, unit: str = "items") -> None:
-        self._label, self._began = label.split(maxsplit=1)[0], time.perf_counter()
+        self._label = label.split(maxsplit=1)[0]
+        self._before = self._stopwatch.before()
 
     def advance(self, done: int, **counts: int) -> None:
         pass
@@ -68,4 +70,4 @@ class Laps:
         pass
 
     def finish(self, summary: str) -> None:
-        self.seconds[self._label] = time.perf_counter() - self._began
+        self.samples[self._label] = self._before.until(self._stopwatch.after(), self._count)

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 
 def run(server: Server, *, quick: bool) -> list[Comparison]:
     """Wall time and processor time of whole processes."""
-    rounds = 1 if quick else 15
+    rounds = 1 if quick else 12
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = make_project(folder / "vecmigrate", DIMS)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import redis
 
 from vecmigrate.backfill.lane import Lane
@@ -28,6 +29,7 @@ from vecmigrate.cli import run
 from vecmigrate.commands.database import Session, open_session
 from vecmigrate.config import Config, load_config
 from vecmigrate.runtime.keys import LedgerKeys
+from vecmigrate.search import reply
 
 DIMS = 8
 REVISION = "0001"
@@ -209,9 +211,44 @@ def documents(client: redis.Redis, kind: str) -> dict[bytes, Fields]:
             pipe.hgetall(key)
         stored = pipe.execute()
     return {
-        key.removeprefix(prefix): {name.decode(): value for name, value in fields.items()}
+        key.removeprefix(prefix): {name.decode(errors="replace"): value for name, value in fields.items()}
         for key, fields in zip(keys, stored, strict=True)
     }
+
+
+def count_documents(client: redis.Redis, index: str) -> int:
+    """How many documents the index has."""
+    return reply.num_docs(reply.parse_info(client.execute_command("FT.INFO", index)))
+
+
+def keyspace(client: redis.Redis) -> dict[bytes, Any]:
+    """Everything on the server: key → (its value, when it expires)."""
+    read = {b"hash": "hgetall", b"stream": "xrange", b"string": "get"}
+    keys = list(client.scan_iter(count=1000))
+    with client.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.type(key)
+        kinds = pipe.execute()
+        for key, kind in zip(keys, kinds, strict=True):
+            getattr(pipe, read[kind])(key)
+            pipe.pexpiretime(key)
+        answers = pipe.execute()
+    return dict(zip(keys, zip(answers[::2], answers[1::2], strict=True), strict=True))
+
+
+def index_names(client: redis.Redis) -> list[str]:
+    """Every physical index, sorted."""
+    return sorted(name.decode() for name in client.execute_command("FT._LIST"))
+
+
+def dealt_with(client: redis.Redis) -> int:
+    """How many items the backfills have dealt with."""
+    return sum(client.hlen(KEYS.items(REVISION, step)) for step in BACKFILL.values())
+
+
+def status(client: redis.Redis) -> str | None:
+    """The status of revision 0001 as the ledger has it."""
+    return json.loads(client.hget(KEYS.revisions, REVISION) or b"{}").get("status")
 
 
 def step_values(client: redis.Redis, step: int, direction: str = "u") -> dict[str, str]:
@@ -307,8 +344,11 @@ class Run:
     def stop(self) -> None:
         """SIGSTOP, and wait until it is stopped."""
         self.send(signal.SIGSTOP)
-        state = Path(f"/proc/{self.pid}/stat")
-        wait_until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T", "the process is stopped")
+        self.wait_until_stopped()
+
+    def wait_until_stopped(self) -> None:
+        """Wait until SIGSTOP has reached it."""
+        wait_until(lambda: self.running and psutil.Process(self.pid).status() == "stopped", "it is stopped")
 
     def wake(self) -> None:
         """SIGCONT."""
@@ -350,22 +390,25 @@ def _run(words: list[str], output: str, first: Callable[[], None] | None) -> Non
     raise SystemExit(run(words))
 
 
-def die_at(method: str, call: int, moment: str) -> None:
-    """Let this process be killed `before` or `after` that call of `Lane.<method>`, counted from 1."""
-    original = getattr(Lane, method)
+def signal_at(
+    method: str, call: int, moment: str, number: int = signal.SIGKILL, *, owner: type[Any] = Lane
+) -> None:
+    """Let this process get a signal `before` or `after` that call of `owner.<method>`, counted from 1."""
+    original = getattr(owner, method)
     calls = 0
 
-    def counted(self: Lane, *args: Any, **kwargs: Any) -> Any:
+    def counted(self: Any, *args: Any, **kwargs: Any) -> Any:
         nonlocal calls
         calls += 1
-        if calls == call and moment == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
+        here = calls == call
+        if here and moment == "before":
+            os.kill(os.getpid(), number)
         answer = original(self, *args, **kwargs)
-        if calls == call:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if here and moment == "after":
+            os.kill(os.getpid(), number)
         return answer
 
-    setattr(Lane, method, counted)
+    setattr(owner, method, counted)
 
 
 def upgrade(config: Config, url: str, *options: str, expect: int = 0) -> str:

@@ -13,7 +13,18 @@ import pytest
 import redis
 
 from tests import legacy
-from tests.legacy import BACKFILL, KEYS, REVISION, Run, accounts, all_expected, documents, fill, make_items
+from tests.legacy import (
+    BACKFILL,
+    KEYS,
+    REVISION,
+    Run,
+    accounts,
+    all_expected,
+    dealt_with,
+    documents,
+    fill,
+    make_items,
+)
 
 pytestmark = pytest.mark.crash
 
@@ -63,10 +74,6 @@ def in_backfill(client) -> bool:
     return step in BACKFILL.values() and legacy.step_values(client, step).get("status") == "running"
 
 
-def dealt_with(client) -> int:
-    return sum(client.hlen(KEYS.items(REVISION, step)) for step in BACKFILL.values())
-
-
 def test_a_backfill_killed_fifty_times_ends_like_an_undisturbed_one(
     filled, emptied_url, project, undisturbed
 ):
@@ -97,11 +104,11 @@ def test_a_backfill_killed_fifty_times_ends_like_an_undisturbed_one(
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("batch", [1, 2, 7, 16, 20, 21])
+@pytest.mark.parametrize("batch", [1, 7, 16, 20])
 def test_killed_at_either_side_of_sending_a_batch(filled, emptied_url, project, undisturbed, batch, moment):
     # A batch that was sent is written by the server although nobody reads the answer.
     with Run(
-        project, emptied_url, "upgrade", first=partial(legacy.die_at, "send_packed", batch, moment)
+        project, emptied_url, "upgrade", first=partial(legacy.signal_at, "send_packed", batch, moment)
     ) as run:
         assert run.wait() == -9, run.output
     assert in_backfill(filled)
@@ -112,30 +119,30 @@ def test_killed_at_either_side_of_sending_a_batch(filled, emptied_url, project, 
     assert what_is_left(filled) == undisturbed
 
 
-@pytest.mark.parametrize("call", [1, 4, 12, 30, 41])
+@pytest.mark.parametrize("call", [1, 12, 41])
 def test_a_downgrade_killed_half_way_goes_on(filled, emptied_url, project, undisturbed, call):
     legacy.upgrade(project, emptied_url)
     with Run(
-        project, emptied_url, "downgrade", "base", first=partial(legacy.die_at, "ask", call, "after")
+        project, emptied_url, "downgrade", "base", first=partial(legacy.signal_at, "ask", call, "after")
     ) as run:
         assert run.wait() == -9, run.output
     assert json.loads(filled.hget(KEYS.revisions, REVISION))["status"] == "reverting"
     with Run(project, emptied_url, "downgrade", "base", "--wait", "10") as run:
         assert run.wait() == 0, run.output
     assert documents(filled, "tool") == documents(filled, "skill") == {}
-    assert filled.execute_command("FT._LIST") == []
+    assert legacy.index_names(filled) == []
     assert filled.hlen("tool_embeddings") == len(ITEMS["tool"])
     left = set(filled.scan_iter("vecmigrate:*"))
     assert left == {KEYS.fence.encode(), KEYS.log.encode(), KEYS.revisions.encode()} & left
 
 
-@pytest.mark.parametrize("call", [4, 12, 30])
+@pytest.mark.parametrize("call", [4, 30])
 def test_an_upgrade_after_a_downgrade_that_was_killed_half_way(
     filled, emptied_url, project, undisturbed, call
 ):
     legacy.upgrade(project, emptied_url)
     with Run(
-        project, emptied_url, "downgrade", "base", first=partial(legacy.die_at, "ask", call, "after")
+        project, emptied_url, "downgrade", "base", first=partial(legacy.signal_at, "ask", call, "after")
     ) as run:
         assert run.wait() == -9, run.output
     legacy.upgrade(project, emptied_url, "--wait", "10")

@@ -49,10 +49,14 @@ def test_a_quick_run_measures_everything(tmp_path: Path) -> None:
 
 
 def test_one_benchmark_can_be_chosen(tmp_path: Path) -> None:
-    output = tmp_path / "results.json"
-    done = bench("--quick", "--only", "atomic", "--output", str(output))
+    output, markdown = tmp_path / "results.json", tmp_path / "tables.md"
+    done = bench("--quick", "--only", "atomic", "--output", str(output), "--markdown", str(markdown))
     assert done.returncode == 0, done.stderr
-    assert {item["benchmark"] for item in json.loads(output.read_text())["comparisons"]} == {"atomic"}
+    (comparison,) = json.loads(output.read_text())["comparisons"]
+    assert comparison["benchmark"] == "atomic"
+    lines = markdown.read_text().splitlines()
+    assert f"### {comparison['title']}" in lines
+    assert [line for line in lines if line.startswith(f"| {comparison['rows'][0]['name']} | ")]
 
 
 def test_an_unknown_name_is_refused() -> None:

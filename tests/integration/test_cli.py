@@ -229,6 +229,9 @@ def test_a_changed_script_is_exit_5_until_it_is_accepted(cli, project):
     code, out, err = cli("upgrade")
     assert (code, out) == (5, "")
     assert err.count("sha256:") == 2
+    code, out, _ = cli("upgrade", "--accept-changed", "--dry-run")
+    assert code == 0
+    assert out.startswith("# would accept the changed script of a1\n# upgrade b1:")
     code, out, _ = cli("upgrade", "--accept-changed")
     assert code == 0
     assert out.startswith("accepted the changed script of a1\n")

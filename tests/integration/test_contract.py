@@ -6,7 +6,6 @@ RESP3 with replies as bytes and as str.
 
 from __future__ import annotations
 
-import inspect
 import json
 import logging
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from tests.generated import COMMITTED, committed_specs, import_package
+from tests.generated import COMMITTED, Helpers, Spy, committed_specs, import_package
 from vecmigrate.search.ddl import ft_create
 
 PACKAGE = import_package(COMMITTED)
@@ -60,56 +59,6 @@ def unit(*components: float) -> np.ndarray[Any, np.dtype[np.float32]]:
     vector = np.zeros(384, dtype=np.float32)
     vector[: len(components)] = components
     return vector
-
-
-class Helpers:
-    """The helpers of either flavour, called alike: `await helpers.name(…)`."""
-
-    def __init__(self, module: ModuleType, client: Any) -> None:
-        self.module = module
-        self.client = client
-
-    def __getattr__(self, name: str) -> Any:
-        function = getattr(self.module, name)
-
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            result = function(self.client, *args, **kwargs)
-            return await result if inspect.isawaitable(result) else result
-
-        return call
-
-    async def listed(self, name: str) -> list[str]:
-        """What an iterator gives."""
-        found = getattr(self.module, name)(self.client)
-        return [key async for key in found] if hasattr(found, "__aiter__") else list(found)
-
-
-class Spy:
-    """Which commands a server was sent, from its own slow log."""
-
-    def __init__(self, server: redis.Redis) -> None:
-        self.server = server
-
-    def __enter__(self) -> Spy:
-        self.server.config_set("slowlog-log-slower-than", 0)
-        self.server.config_set("slowlog-max-len", 1000)
-        self.server.slowlog_reset()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        entries = self.server.execute_command("SLOWLOG", "GET", 1000)
-        self.server.config_set("slowlog-log-slower-than", 10_000)
-        ours = {b"SLOWLOG", b"CONFIG", b"HELLO", b"CLIENT", b"COMMAND", b"AUTH", b"SELECT"}
-        words = [_entry(entry) for entry in entries]
-        self.commands = [found for found in reversed(words) if found[0].upper() not in ours]
-
-
-def _entry(entry: Any) -> list[bytes]:
-    """The words of one entry of the slow log, which redis-py may have parsed."""
-    if isinstance(entry, dict):
-        command = entry["command"]
-        return command.split(b" ") if isinstance(command, bytes) else list(command)
-    return list(entry[3])
 
 
 @pytest.fixture
@@ -301,7 +250,7 @@ class Contract:
             ({}, None, "cook", ""),
         ],
     )
-    async def test_blank_fields_of_a_skill_fall_back(  # noqa: PLR0913 - one parameter for each column of the table
+    async def test_blank_fields_of_a_skill_fall_back(
         self,
         helpers: Helpers,
         server: redis.Redis,

@@ -20,6 +20,10 @@ from vecmigrate.search.vector import encode_vectors
 from vecmigrate.spec.model import Field, IndexSpec, JsonField, VectorField
 
 DIGEST_BYTES = 12
+# Vectors that are decoded at once. The matrices of more do not stay in the processor's cache: 400 at once
+# take a third longer.
+AT_ONCE = 64
+_SIZED = b"%d:%b"
 
 # What a field's value is made of.
 BLOB, NAME, METADATA, OTHER = range(4)
@@ -82,14 +86,19 @@ class Converter:
         self.paths = tuple(item.path for item in self._fields)
         self._key_field = next((item.name for item in spec.fields if item.source == "key"), spec.key)
         self._kinds = [_kind(item) for item in self._fields]
-        places = sorted(range(len(self.paths)), key=lambda place: self.paths[place])
-        self._order = [(_digest_start(self.paths[place]), place) for place in places]
+        self._order = sorted(range(len(self.paths)), key=lambda place: self.paths[place])
+        starts = [_digest_start(self.paths[place]).replace(b"%", b"%%") for place in self._order]
+        self._digested = b"".join(start + _SIZED for start in starts)
 
     def decode(self, vectors: Sequence[bytes]) -> Decoded:
         """The blobs of n JSON texts, and for each None or why it cannot be stored. Needs no metadata yet."""
-        matrix, reasons = decode_texts(vectors, self._vector.dims)
-        blobs, faults = encode_vectors(matrix, self._vector.datatype, self._vector.metric)
-        return Decoded(blobs, [reason or fault for reason, fault in zip(reasons, faults, strict=True)])
+        decoded = Decoded([], [])
+        for start in range(0, len(vectors), AT_ONCE):
+            matrix, reasons = decode_texts(vectors[start : start + AT_ONCE], self._vector.dims)
+            blobs, faults = encode_vectors(matrix, self._vector.datatype, self._vector.metric)
+            decoded.blobs.extend(blobs)
+            decoded.reasons.extend(reason or fault for reason, fault in zip(reasons, faults, strict=True))
+        return decoded
 
     def convert(self, items: Items, decoded: Decoded) -> tuple[list[Document], list[Aside]]:
         """The documents of `items`, and what cannot be converted with its reason, each in order."""
@@ -143,11 +152,11 @@ class Converter:
                 path: value for path, value in zip(self.paths, values, strict=True) if value is not None
             }
             return digest(present)
-        parts: list[Any] = []
-        for start, place in self._order:
+        flat: list[Any] = []
+        for place in self._order:
             value: Any = values[place]
-            parts += (start, b"%d:" % len(value), value)
-        return sha1(b"".join(parts), usedforsecurity=False).digest()[:DIGEST_BYTES]
+            flat += (len(value), value)
+        return sha1(self._digested % tuple(flat), usedforsecurity=False).digest()[:DIGEST_BYTES]
 
 
 def parse_metadata(text: bytes | None) -> dict[str, Any] | None:
@@ -170,7 +179,7 @@ def digest(fields: Mapping[str, bytes]) -> bytes:
 
     It guards against mistaking a changed document for ours, not against malice.
     """
-    parts = [b"%b%d:%b" % (_digest_start(name), len(fields[name]), fields[name]) for name in sorted(fields)]
+    parts = [_digest_start(name) + _SIZED % (len(fields[name]), fields[name]) for name in sorted(fields)]
     return sha1(b"".join(parts), usedforsecurity=False).digest()[:DIGEST_BYTES]
 
 

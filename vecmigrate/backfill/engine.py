@@ -182,7 +182,8 @@ class Backfill:
         if self.books is None:
             # Without a ledger the log is the only place for what was set aside.
             for item in batch.aside:
-                logger.warning("%s: %r was set aside: %s", self.embeddings_key, item.name, item.reason)
+                name = item.name.decode(errors="backslashreplace")
+                logger.warning("%s: %s was set aside: %s", self.embeddings_key, name, item.reason)
 
     def read_again(self, lane: Lane, names: Sequence[bytes]) -> Items:
         """The items called `names` as they are now; those that are gone are left out."""
@@ -223,7 +224,7 @@ class Backfill:
         if outcome is not None:
             _count(counts, outcome[0])
             return
-        documents, aside = batch.documents, batch.aside
+        documents, aside = self._with_expiry(batch.lane, batch.documents), batch.aside
         for _ in range(ROUNDS):
             # What changes faster than this is settled by the verifying pass.
             answer = self.write(
@@ -250,9 +251,21 @@ class Backfill:
         found = dict(zip(flat[::2], flat[1::2], strict=True))
         return Batch(lane, int(cursor), list(found), list(found.values()))
 
+    def _with_expiry(self, lane: Lane, documents: list[Document]) -> list[Document]:
+        """`documents`, to expire when their items do now: that too may have changed, unseen by the script."""
+        if not documents:
+            return documents
+        self._expiring_fields = _EXPIRING_FIELDS.search(lane.ask(("INFO", "keyspace"))[0]) is not None
+        answers = lane.ask(*self._expiry_request([document.name for document in documents]))
+        times = _times(len(documents), answers)
+        return [document._replace(expires_at=at) for document, at in zip(documents, times, strict=True)]
+
     def _metadata_request(self, names: Sequence[bytes]) -> list[Words]:
-        """What is asked about items beside their vectors: metadata and, where there is any, expiry."""
-        asked: list[Words] = [("HMGET", self.metadata_key, *names), ("PEXPIRETIME", self.embeddings_key)]
+        """What is asked about items beside their vectors."""
+        return [("HMGET", self.metadata_key, *names), *self._expiry_request(names)]
+
+    def _expiry_request(self, names: Sequence[bytes]) -> list[Words]:
+        asked: list[Words] = [("PEXPIRETIME", self.embeddings_key)]
         if self._expiring_fields:
             asked.append(("HPEXPIRETIME", self.embeddings_key, "FIELDS", len(names), *names))
         return asked
@@ -282,12 +295,17 @@ class Backfill:
 
 def _items(names: list[bytes], vectors: list[bytes], answers: Sequence[Any]) -> Items:
     """Items from their names, the texts of their vectors and the answers to `_metadata_request`."""
-    metadata, whole, *own = answers
+    metadata, *expiry = answers
+    return Items(names, vectors, metadata, _times(len(names), expiry))
+
+
+def _times(count: int, answers: Sequence[Any]) -> list[int]:
+    """When each of `count` items expires, from the answers to `_expiry_request`; 0 for never."""
+    whole, *own = answers
     # -1 and -2 say that a key or a field never expires or is not there.
-    times = [max(int(whole), 0)] * len(names)
     if own and own[0]:
-        times = [min((at for at in (int(whole), int(each)) if at > 0), default=0) for each in own[0]]
-    return Items(names, vectors, metadata, times)
+        return [min((at for at in (int(whole), int(each)) if at > 0), default=0) for each in own[0]]
+    return [max(int(whole), 0)] * count
 
 
 def _run_id(lane: Lane) -> str:

@@ -23,7 +23,9 @@ class Lane:
     """A connection of its own. It never reconnects: a lost connection may mean another server process."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._connection: ConnectionInterface = client.connection_pool.make_connection()
+        # Not by `make_connection`: the pool would count it among its own for ever, up to its limit.
+        pool = client.connection_pool
+        self._connection: ConnectionInterface = pool.connection_class(**pool.connection_kwargs)
         self._connection.connect()
         self._owed = 0
 

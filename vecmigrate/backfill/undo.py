@@ -32,7 +32,7 @@ class Remover:
         self._sha = lane.ask(("SCRIPT", "LOAD", text))[0].decode()
 
     def remove(self, marks: Mapping[bytes, bytes], *, unless_in: str | None = None) -> tuple[int, int]:
-        """Remove the documents of the items in `marks` (name → mark in the accounts), and strike the items out.
+        """Remove the documents of the items in `marks` (name → mark in the accounts), and strike those out.
 
         An item that was set aside has no document of ours, and is only struck out. With `unless_in` an item
         that is a field of that hash is kept.

@@ -20,6 +20,10 @@
 -- items: name → "w" .. digest (written), "e" (existed before), "r" (set aside). Behind "r", and behind the twelve bytes
 -- of a digest where there was a remark, stands the id of the entry in rejects. An item is counted once, however often
 -- a scan brings it up; one that was set aside and then mended at the source is set aside no more, and its entry goes.
+
+-- So many values at most are passed to one command (an even number): Lua's stack holds no more than 8,000, and HSCAN
+-- may return a whole hash where the server is set to keep it in one piece.
+local CHUNK = 2000
 local books = ARGV[1] ~= ''
 if books and redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then
   return redis.error_reply('FENCED the lease was lost')
@@ -95,7 +99,10 @@ if books and count > 0 then
     names[n] = ARGV[i]
     i = i + width(ARGV[i + 2])
   end
-  known = redis.call('HMGET', KEYS[3], unpack(names))
+  for from = 1, count, CHUNK do
+    local marks = redis.call('HMGET', KEYS[3], unpack(names, from, math.min(from + CHUNK - 1, count)))
+    for n = 1, #marks do known[from + n - 1] = marks[n] end
+  end
 end
 
 for n = 1, count do
@@ -149,7 +156,9 @@ for _ = 1, aside do
 end
 
 if books then
-  if #notes > 0 then redis.call('HSET', KEYS[3], unpack(notes)) end
+  for from = 1, #notes, CHUNK do
+    redis.call('HSET', KEYS[3], unpack(notes, from, math.min(from + CHUNK - 1, #notes)))
+  end
   local p = ARGV[2]
   if written > 0 then redis.call('HINCRBY', KEYS[2], p .. 'done', written) end
   if existing > 0 then redis.call('HINCRBY', KEYS[2], p .. 'skipped', existing) end

@@ -337,7 +337,7 @@ _VERIFIED = {
 def _planned(result: UpgradeResult) -> str:
     from vecmigrate.search.ddl import format_command
 
-    lines: list[str] = []
+    lines = [f"# would accept the changed script of {revision}" for revision in result.accepted]
     for revision in result.planned:
         lines.append(f"# {result.direction} {revision.revision}: {revision.message}")
         for number, step in enumerate(revision.steps):
@@ -345,7 +345,9 @@ def _planned(result: UpgradeResult) -> str:
             for words in step.commands:
                 comment = words[:1] and words[0].startswith("#")
                 lines.append(" ".join(words) if comment else format_command(words))
-    return "\n".join(lines or [f"# nothing to {result.direction}"])
+    if not result.planned:
+        lines.append(f"# nothing to {result.direction}")
+    return "\n".join(lines)
 
 
 def _stamped(result: StampResult) -> str:

@@ -1,10 +1,12 @@
 """From specs to the text of a Python package: pure, and the same for the same specs.
 
-__init__.py   what applications import: the asyncio helpers, the types, a few constants
-sync.py       the same helpers for blocking clients
-_aio.py       the asyncio helpers themselves; one template makes it and `sync.py`
-_<spec>.py    for each spec what is pure: the words of its commands, the shape of its replies
-_core.py      what all of them share
+The files of a package:
+
+    __init__.py   what applications import: the asyncio helpers, the types, a few constants
+    sync.py       the same helpers for blocking clients
+    _aio.py       the asyncio helpers themselves; one template makes it and `sync.py`
+    _<spec>.py    for each spec what is pure: the words of its commands, the shape of its replies
+    _core.py      what all of them share
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from vecmigrate.codegen import parameters
 from vecmigrate.codegen.layout import WIDTH, assign, call, docstring, prose, quote, signature, words_tuple
+from vecmigrate.codegen.names import fresh, module_names
 from vecmigrate.codegen.tidy import used_of, without_unused, without_unused_imports
-from vecmigrate.codegen.view import SpecView, ValueView, VectorView, fresh, module_names, view_of
+from vecmigrate.codegen.view import SpecView, view_of
 from vecmigrate.codegen.write import HEADER, check_package, write_package
 from vecmigrate.errors import CodegenError
-from vecmigrate.spec.model import Field, IndexSpec, VectorField
+from vecmigrate.spec.model import IndexSpec
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -149,135 +153,9 @@ def _client_imports(views: Sequence[SpecView], redis: str) -> list[str]:
     return _sorted_imports([_from("._core", [*core, *blobs])], views)
 
 
-# What the templates use to print parameters and arguments.
-
-
-def _store_parameters(view: SpecView) -> list[str]:
-    """The parameters of a store helper, after the client."""
-    first = [f"{vector.parameter}: Vector" for vector in view.written_vectors if vector.is_first]
-    metadata = [f"{view.helpers.metadata_parameter}: Mapping[str, Any]"] if view.takes_metadata else []
-    others = [f"{vector.parameter}: Vector" for vector in view.written_vectors if not vector.is_first]
-    others += [f"{value.parameter}: {value.parameter_type} = None" for value in view.arguments]
-    return [f"{view.spec.key}: str", *first, *metadata, *(["*", *others] if others else [])]
-
-
-def _store_arguments(view: SpecView, form: str = "{name}") -> list[str]:
-    """The arguments that hand these parameters on; `form` says how each is written from its name."""
-    helpers = view.helpers
-    names = [view.spec.key, *(vector.parameter for vector in view.written_vectors if vector.is_first)]
-    names += [helpers.metadata_parameter] if view.takes_metadata else []
-    keywords = [vector.parameter for vector in view.written_vectors if not vector.is_first]
-    optional = [value.parameter for value in view.arguments if value.parameter is not None]
-    needed = [form.format(name=name, key=quote(name)) for name in names]
-    needed += [f"{name}={form.format(name=name, key=quote(name))}" for name in keywords]
-    get = form.replace("[{key}]", ".get({key})")
-    return needed + [f"{name}={get.format(name=name, key=quote(name))}" for name in optional]
-
-
-def _item_call(view: SpecView) -> str:
-    """How the arguments of a store helper are taken out of an item."""
-    arguments = _store_arguments(view, "item[{key}]")
-    if view.is_sparse:
-        return call("store_commands", arguments, indent=4, before="return ")
-    made = call("store_command", arguments, indent=4, before="return [", after="]")
-    return (
-        made
-        if "\n" not in made
-        else call("store_command", arguments, indent=4, before="command = ") + ("\n    return [command]")
-    )
-
-
-def _stored_entries(view: SpecView, field: Field) -> list[str]:
-    """The lines that say how a field is stored: an entry of a mapping, or of a list of paths and values."""
-    if isinstance(field, VectorField):
-        vector = next(item for item in view.vectors if item.name == field.name)
-        if not vector.is_written:
-            return []
-        value: tuple[str, tuple[str, ...]] | str = (vector.to_blob, (vector.parameter,))
-        if view.is_json:
-            value = vector.as_list
-        keys = vector.keys
-    else:
-        view_of_value = next(item for item in view.values if item.name == field.name)
-        if not view_of_value.is_written:
-            return []
-        value, keys = view_of_value.stored, view_of_value.keys
-    if view.is_json:
-        inner = value if isinstance(value, str) else call(*value, indent=16)
-        one_line = f"({words_tuple(keys)}, {inner}),"
-        if "\n" not in inner and len(one_line) + 12 <= WIDTH:
-            return [one_line]
-        return ["(", f"    {words_tuple(keys)},", f"    {inner},", "),"]
-    before = f"{quote(field.path)}: "
-    return [
-        f"{before}{value}," if isinstance(value, str) else call(*value, indent=12, before=before, after=",")
-    ]
-
-
-def _get_words(view: SpecView) -> str:
-    """The tuple of words that asks for a whole hash."""
-    paths = [value.path for value in view.written_values] + [item.path for item in view.written_vectors]
-    words = [quote("HMGET"), f"KEY_PREFIX + {view.spec.key}", *map(quote, paths)]
-    return call("", words, indent=4, before="return ")
-
-
-def _search_parameters(vector: VectorView, view: SpecView, first: str, own: Sequence[str]) -> list[str]:
-    filters = [f"{value.filter_parameter}: {value.filter_type} | None = None" for value in view.filters]
-    return [first, "*", *own, *filters]
-
-
-def _knn_own(vector: VectorView) -> list[str]:
-    return ["knn_k: int"] + ([] if vector.ef_runtime is None else [f"ef_runtime: int = {vector.ef_runtime}"])
-
-
-def _knn_parameters(vector: VectorView, view: SpecView) -> list[str]:
-    return _search_parameters(vector, view, f"{view.helpers.query_parameter}: Vector", _knn_own(vector))
-
-
-def _knn_many_parameters(vector: VectorView, view: SpecView) -> list[str]:
-    queries = f"{view.queries_parameter}: Sequence[Vector] | npt.NDArray[Any]"
-    return _search_parameters(vector, view, queries, _knn_own(vector))
-
-
-def _range_parameters(vector: VectorView, view: SpecView) -> list[str]:
-    own = ["min_score: float", "limit: int = 100"]
-    return _search_parameters(vector, view, f"{view.helpers.query_parameter}: Vector", own)
-
-
-def _knn_arguments(vector: VectorView, view: SpecView, query: str | None = None) -> list[str]:
-    own = ["knn_k"] + ([] if vector.ef_runtime is None else ["ef_runtime"])
-    return _search_arguments(view, query, own)
-
-
-def _range_arguments(vector: VectorView, view: SpecView) -> list[str]:
-    return _search_arguments(view, None, ["min_score", "limit"])
-
-
-def _search_arguments(view: SpecView, query: str | None, own: Iterable[str]) -> list[str]:
-    names = [*own, *(value.filter_parameter for value in view.filters)]
-    return [query or view.helpers.query_parameter, *(f"{name}={name}" for name in names)]
-
-
-def _filter_call(value: ValueView, filters: str) -> str:
-    kind = "tag" if value.filter_type == "TagFilter" else "number"
-    return f"{filters}.{kind}({quote(value.name)}, {value.filter_parameter})"
-
-
-def _about_filter(value: ValueView) -> str:
-    if value.filter_type == "TagFilter":
-        return (
-            f"{value.filter_parameter}: Only documents with this label in {value.name}, or with one of these."
-        )
-    return f"{value.filter_parameter}: Only documents whose {value.name} is from the first number to the second, both included; None leaves a side open."
-
-
-def _parse_name(vector: VectorView, view: SpecView) -> str:
-    is_usual = vector.metric == view.vectors[0].metric
-    return "parse_hits" if is_usual else f"parse_{vector.metric}_hits"
-
-
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - slow to import, and only needed here
+    # Imported here, since it takes time and most commands do not generate anything.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(  # noqa: S701 - the templates make Python, in which nothing is escaped as in HTML
         loader=PackageLoader("vecmigrate.codegen", "templates"),
@@ -287,12 +165,8 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.globals.update(assign=assign, call=call, signature=signature)
-    filters: tuple[Callable[..., Any], ...] = (
-        *(docstring, prose, quote, words_tuple),
-        *(_store_parameters, _store_arguments, _item_call, _stored_entries, _get_words),
-        *(_knn_parameters, _knn_many_parameters, _range_parameters, _knn_arguments, _range_arguments),
-        *(_filter_call, _about_filter, _parse_name, _client_imports),
-    )
+    own = (docstring, prose, quote, words_tuple, _client_imports)
+    filters: tuple[Callable[..., Any], ...] = (*own, *parameters.FILTERS)
     environment.filters.update({item.__name__.lstrip("_"): item for item in filters})
     return environment
 

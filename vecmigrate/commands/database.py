@@ -140,12 +140,16 @@ def upgrade(  # one parameter for each option
     history.check_variables()
     records = session.ledger.revisions()
     changed = history.changed(records)
-    if not (accept_changed and changed):
-        history.check_unaltered(records)
+    accepting = changed if accept_changed else []
+    history.check_unaltered({name: record for name, record in records.items() if name not in accepting})
     path = history.graph.upgrade_path(_applied(records), revision)
     if dry_run:
         return UpgradeResult(
-            "upgrade", _current(history, records), planned=_planned(history, path, "upgrade"), dry_run=True
+            "upgrade",
+            _current(history, records),
+            planned=_planned(history, path, "upgrade"),
+            dry_run=True,
+            accepted=tuple(accepting),
         )
     if not path and not changed:
         return UpgradeResult("upgrade", _current(history, records))
@@ -189,6 +193,9 @@ def downgrade(
     records = session.ledger.revisions()
     history.check_unaltered(records)
     path = history.graph.downgrade_path(list(records), revision)
+    for name in path:
+        # What has no way back further down is told before anything is taken back.
+        history.downgrade(name)
     if dry_run:
         return UpgradeResult(
             "downgrade",
@@ -240,7 +247,8 @@ def status(session: Session) -> StatusResult:
         for name, record in records.items()
         if name not in history.scripts
     ]
-    errors = session.ledger.last_errors(1)
+    errors = session.ledger.last_errors()
+    applied = set(_applied(records))
     version = session.server.version
     search = ".".join(map(str, version.search)) if version.search else "none"
     return StatusResult(
@@ -251,7 +259,8 @@ def status(session: Session) -> StatusResult:
         heads=history.graph.heads(),
         pending=tuple(name for name in history.graph.topological() if name not in _applied(records)),
         partial=tuple(_partial(session, record) for record in records.values() if record.status != "applied"),
-        last_error=errors[0] if errors else None,
+        # What was mended since is no news.
+        last_error=next((item for item in errors if item["revision"] not in applied), None),
         lease=_holder_status(at_work),
         revisions=tuple(listed),
         kept=tuple(kept_status(session.client, item) for item in read_kept(session.ledger).values()),
@@ -300,16 +309,22 @@ def unlock(session: Session, *, force: bool) -> UnlockResult:
     Raises:
         LockedError: There is a holder, and `force` is false.
     """
-    at_work = holder(session.client, session.ledger.keys)
-    if at_work is None:
-        return UnlockResult(None, removed=False)
-    if not force:
-        raise LockedError(f"the lease is held by {at_work}", hint="add --force to take it away")
     keys = session.ledger.keys
     with session.client.pipeline(transaction=True) as pipe:
+        # Watched, so that only the holder that is named here loses it.
+        pipe.watch(keys.lease)
+        at_work = holder(session.client, keys)
+        if at_work is None:
+            return UnlockResult(None, removed=False)
+        if not force:
+            raise LockedError(f"the lease is held by {at_work}", hint="add --force to take it away")
+        pipe.multi()
         pipe.delete(keys.lease)
         pipe.xadd(keys.log, {"event": "unlock", "revision": "", "holder": str(at_work), "error": ""})
-        pipe.execute()
+        try:
+            pipe.execute()
+        except redis.WatchError:
+            raise LockedError("the lease was renewed or changed hands meanwhile", hint="look again") from None
     return UnlockResult(_holder_status(at_work), removed=True)
 
 

@@ -20,6 +20,8 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 # As parameters: password, ssl_password.
 _PASSWORD = re.compile(r"(password=)[^&#]*", re.IGNORECASE)
+# The last is the answer to RESP3's greeting.
+_NO_PASSWORD_GIVEN = ("NOAUTH", "Authentication required", "HELLO must be called")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +117,15 @@ def told(url: str) -> Iterator[None]:
     try:
         yield
     except redis.exceptions.AuthenticationError as error:
-        wanted = (
-            "wants a password"
-            if "NOAUTH" in str(error) or "without any password" in str(error)
-            else "refuses us"
-        )
+        text = str(error)
+        if text.startswith(_NO_PASSWORD_GIVEN):
+            raise _password_wanted(where) from error
+        if "without any password configured" in text:
+            raise ServerError(
+                f"Redis at {where} knows no password (one is given)", hint="take it out of the URL"
+            ) from error
         raise ServerError(
-            f"Redis at {where} {wanted} ({error})", hint="put user and password into the URL"
+            f"Redis at {where} refuses us ({text})", hint="put user and password into the URL"
         ) from error
     except redis.exceptions.BusyLoadingError as error:
         raise ServerError(
@@ -148,15 +152,19 @@ def told(url: str) -> Iterator[None]:
         text = str(error)
         if text.startswith("FENCED"):
             raise LeaseLostError from error
-        if text.startswith("NOAUTH"):
-            raise ServerError(
-                f"Redis at {where} wants a password", hint="put user and password into the URL"
-            ) from error
+        if text.startswith(_NO_PASSWORD_GIVEN):
+            raise _password_wanted(where) from error
         if text.startswith("MISCONF"):
             raise ServerError(f"Redis at {where} refuses writes because it cannot save ({text})") from error
         raise ServerError(f"Redis at {where} says: {text}") from error
     except redis.exceptions.RedisError as error:
         raise ServerError(f"Redis at {where}: {error}") from error
+
+
+def _password_wanted(where: str) -> ServerError:
+    return ServerError(
+        f"Redis at {where} wants a password (none is given)", hint="put user and password into the URL"
+    )
 
 
 def _modules(client: redis.Redis) -> list[dict[Any, Any]]:

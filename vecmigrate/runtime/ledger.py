@@ -117,16 +117,14 @@ class Ledger:
     def _page(self, stream: str, start: str) -> Any:
         return self.client.xrange(stream, min=start, count=PAGE)
 
-    def last_errors(self, count: int = 1) -> list[dict[str, str]]:
-        """The newest log entries that tell of an error."""
+    def last_errors(self) -> list[dict[str, str]]:
+        """The log entries that tell of an error, the newest first, as far back as one page goes."""
         found: list[dict[str, str]] = []
         newest: Any = self.client.xrevrange(self.keys.log, count=PAGE)
         for entry, fields in newest:
             text = {key.decode(): value.decode() for key, value in fields.items()}
             if text.get("error"):
                 found.append({"id": entry.decode(), **text})
-            if len(found) == count:
-                break
         return found
 
 

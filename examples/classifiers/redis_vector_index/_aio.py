@@ -63,6 +63,8 @@ async def store_benign_tech_embedding_hash(
         ValueError: The vector has another shape, holds NaN or infinity or, since the
             metric is cosine, is zero, or a value does not fit its field. Nothing is
             sent then.
+        TypeError: The metadata is no mapping, or holds something that JSON does not
+            know.
         RedisError: Redis cannot be reached or refuses the command.
     """
     command = _benign_tech.store_command(category_id, centroid, metadata)
@@ -337,6 +339,8 @@ async def store_dangerous_cmd_embedding_hash(
         ValueError: The vector has another shape, holds NaN or infinity or, since the
             metric is cosine, is zero, or a value does not fit its field. Nothing is
             sent then.
+        TypeError: The metadata is no mapping, or holds something that JSON does not
+            know.
         RedisError: Redis cannot be reached or refuses the command.
     """
     command = _dangerous_cmd.store_command(category_id, centroid, metadata)
@@ -612,6 +616,8 @@ async def store_skill_embedding_hash(
         ValueError: The vector has another shape, holds NaN or infinity or, since the
             metric is cosine, is zero, or a value does not fit its field. Nothing is
             sent then.
+        TypeError: The metadata is no mapping, or holds something that JSON does not
+            know.
         RedisError: Redis cannot be reached or refuses the command.
     """
     command = _skill.store_command(skill_id, vec, meta)
@@ -910,6 +916,8 @@ async def store_tool_embedding_hash(
         ValueError: The vector has another shape, holds NaN or infinity or, since the
             metric is cosine, is zero, or a value does not fit its field. Nothing is
             sent then.
+        TypeError: The metadata is no mapping, or holds something that JSON does not
+            know.
         RedisError: Redis cannot be reached or refuses the command.
     """
     command = _tool.store_command(tool_name, centroid, metadata)

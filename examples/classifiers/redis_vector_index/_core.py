@@ -376,27 +376,12 @@ def encode_json(field: str, value: Any) -> str | None:
         raise ValueError(f"field {field!r}: {error}") from error
 
 
-def encode_metadata(field: str, metadata: Any) -> str | None:
-    """The whole metadata mapping as compact JSON.
-
-    Raises:
-        TypeError: It is no mapping, or holds something that JSON does not know.
-        ValueError: It holds NaN or infinity.
-    """
-    return encode_json(field, json_mapping(metadata))
-
-
-def json_mapping(metadata: Any) -> dict[str, Any]:
-    """The metadata as a plain mapping.
-
-    Raises:
-        TypeError: It is no mapping.
-    """
+def check_metadata(metadata: Any) -> None:
+    """Raise TypeError unless `metadata` is a mapping."""
     if not isinstance(metadata, Mapping):
         raise TypeError(
             f"the metadata is {type(metadata).__name__} (expected a mapping)",
         )
-    return dict(metadata)
 
 
 def hset_command(key: str, fields: Mapping[str, str | bytes | None]) -> Command:
@@ -512,7 +497,14 @@ def as_str(value: Any) -> str:
 
 def as_texts(pairs: Iterable[tuple[Any, Any]]) -> dict[str, str]:
     """Names and values of a document as text, without those that are None."""
-    return {as_str(name): as_str(value) for name, value in pairs if value is not None}
+    # `as_str` written out, since this is most of what reading a reply takes.
+    return {
+        str(name, "utf-8") if isinstance(name, bytes) else name: (
+            str(value, "utf-8", "replace") if isinstance(value, bytes) else str(value)
+        )
+        for name, value in pairs
+        if value is not None
+    }
 
 
 def search_results(reply: Any) -> Iterator[tuple[str, float, dict[str, str]]]:
@@ -537,7 +529,7 @@ def search_results(reply: Any) -> Iterator[tuple[str, float, dict[str, str]]]:
 
 def documents(reply: Any) -> Iterator[tuple[str, dict[str, str]]]:
     """The id and the returned fields of each result of FT.SEARCH."""
-    if isinstance(reply, Mapping):
+    if isinstance(reply, dict):
         for result in value_of(reply, "results") or ():
             fields = value_of(result, "extra_attributes") or {}
             yield as_str(value_of(result, "id")), as_texts(fields.items())

@@ -121,6 +121,7 @@ class SkillItem(TypedDict):
 
 def store_command(skill_id: str, vec: Vector, meta: Mapping[str, Any]) -> Command:
     """HSET of one document."""
+    _core.check_metadata(meta)
     return _core.hset_command(
         KEY_PREFIX + skill_id,
         {
@@ -131,7 +132,7 @@ def store_command(skill_id: str, vec: Vector, meta: Mapping[str, Any]) -> Comman
                 meta.get("description"),
                 "",
             ),
-            "meta_json": _core.encode_metadata("meta_json", meta),
+            "meta_json": _core.encode_json("meta_json", meta),
             "embedding": _core.embedding_to_blob(vec),
         },
     )

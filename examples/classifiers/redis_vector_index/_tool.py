@@ -112,11 +112,12 @@ def store_command(
     metadata: Mapping[str, Any],
 ) -> Command:
     """HSET of one document."""
+    _core.check_metadata(metadata)
     return _core.hset_command(
         KEY_PREFIX + tool_name,
         {
             "name": tool_name,
-            "meta_json": _core.encode_metadata("meta_json", metadata),
+            "meta_json": _core.encode_json("meta_json", metadata),
             "embedding": _core.embedding_to_blob(centroid),
         },
     )

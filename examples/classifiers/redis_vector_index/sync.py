@@ -70,6 +70,8 @@ def store_benign_tech_embedding_hash(
         ValueError: The vector has another shape, holds NaN or infinity or, since the
             metric is cosine, is zero, or a value does not fit its field. Nothing is
             sent then.
+        TypeError: The metadata is no mapping, or holds something that JSON does not
+            know.
         RedisError: Redis cannot be reached or refuses the command.
     """
     command = _benign_tech.store_command(category_id, centroid, metadata)
@@ -333,6 +335,8 @@ def store_dangerous_cmd_embedding_hash(
         ValueError: The vector has another shape, holds NaN or infinity or, since the
             metric is cosine, is zero, or a value does not fit its field. Nothing is
             sent then.
+        TypeError: The metadata is no mapping, or holds something that JSON does not
+            know.
         RedisError: Redis cannot be reached or refuses the command.
     """
     command = _dangerous_cmd.store_command(category_id, centroid, metadata)
@@ -600,6 +604,8 @@ def store_skill_embedding_hash(
         ValueError: The vector has another shape, holds NaN or infinity or, since the
             metric is cosine, is zero, or a value does not fit its field. Nothing is
             sent then.
+        TypeError: The metadata is no mapping, or holds something that JSON does not
+            know.
         RedisError: Redis cannot be reached or refuses the command.
     """
     command = _skill.store_command(skill_id, vec, meta)
@@ -892,6 +898,8 @@ def store_tool_embedding_hash(
         ValueError: The vector has another shape, holds NaN or infinity or, since the
             metric is cosine, is zero, or a value does not fit its field. Nothing is
             sent then.
+        TypeError: The metadata is no mapping, or holds something that JSON does not
+            know.
         RedisError: Redis cannot be reached or refuses the command.
     """
     command = _tool.store_command(tool_name, centroid, metadata)

@@ -226,6 +226,44 @@ def test_texts_of_a_spec_stay_texts(tmp_path: Path):
     assert command[command.index("a \"b' {c}\\") + 1] == 'quo"te\\'
 
 
+# Names that generated code uses itself, at the top of a module or within a function.
+AWKWARD = (
+    *("Any", "np", "npt", "json", "Vector", "Mapping", "Sequence", "Command", "TagFilter", "RedisError"),
+    *(
+        "INDEX",
+        "KEY_PREFIX",
+        "_core",
+        "_item",
+        "_pipelined",
+        "logger",
+        "importlib",
+        "itertools",
+        "store_command",
+    ),
+    *("command", "commands", "reply", "replies", "filters", "params", "query", "key", "fields", "metadata_"),
+    *("work", "items", "hits", "document", "limit_", "vec", "sum", "map", "print", "id", "type", "object"),
+    *("query_embeddings", "embedding_to_blob", "embedding_by_image"),
+)
+
+
+def test_fields_may_be_called_like_anything_in_the_generated_code(tmp_path: Path):
+    kinds = ("tag", "numeric", "text", "json")
+    for shift in range(len(kinds)):
+        fields = {
+            name: {"type": kinds[(number + shift) % len(kinds)], "from": "argument"}
+            for number, name in enumerate(AWKWARD)
+        }
+        spec = a_spec(
+            **fields,
+            meta={"type": "json", "from": "metadata"},
+            embedding={"type": "vector", "dims": 3},
+            image={"type": "vector", "dims": 2, "metric": "l2"},
+        )
+        write_package(tmp_path / f"awkward_{shift}", generate_package([spec], package="awkward"))
+    run("mypy", "--strict", *(f"awkward_{shift}" for shift in range(len(kinds))), cwd=tmp_path)
+    run("ruff", "format", "--check", "--diff", tmp_path)
+
+
 def random_specs(count: int) -> list[IndexSpec]:
     found: list[IndexSpec] = []
 
