@@ -1,8 +1,9 @@
 """Clients of one index in a process of their own, who know the right answers; started by `rebuild.py`.
 
-Two readers ask without pause for vectors that are stored: the document of that vector must come first. A
-writer adds, changes and deletes documents of its own, and asks for each at once. When standard input ends,
-the counts are printed as JSON.
+Two readers ask for vectors that are stored, one after another: the document of that vector must come first. A
+writer adds, changes and deletes documents of its own, and asks for each at once. Between two questions each
+rests for some milliseconds: what is measured is a server that is busy, and not one that is overrun. When
+standard input ends, the counts are printed as JSON.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from vecmigrate.search.reply import parse_search
 EF_RUNTIME = 200
 READERS = 2
 OWN = 300
+READERS_REST = 0.005
+WRITER_RESTS = 0.01
 
 
 @dataclass
@@ -109,6 +112,7 @@ class Clients:
                 number = int(random.integers(len(self.vectors)))
                 wanted = f"{self.prefix}tool_{number:06d}"
                 self._ask(client, self.seen[place], self.vectors[number].tobytes(), wanted)
+                time.sleep(READERS_REST)
 
     def _write(self) -> None:
         random = np.random.default_rng(99)
@@ -125,7 +129,7 @@ class Clients:
                     self.own[key] = row.tobytes()
                     self._ask(client, seen, row.tobytes(), key)
                 seen.writes += 1
-                time.sleep(0.005)
+                time.sleep(WRITER_RESTS)
 
     def _ask(self, client: redis.Redis, seen: Seen, blob: bytes, key: str, *, there: bool = True) -> None:
         clause = f"*=>[KNN 1 @embedding $q EF_RUNTIME {EF_RUNTIME}]"
