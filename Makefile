@@ -27,12 +27,12 @@ tour: $(VENV)/.installed ## Change an index in production: spec, review, migrati
 
 test: lint pytest ## Everything that needs no container: style, types, layers, generated code, tests
 
-lint: $(VENV)/.installed ## ruff, mypy --strict, the layers of the design, generated code against the specs
+lint: $(VENV)/.installed ## ruff, mypy --strict, the layers of the design, specs against migrations and generated code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict vecmigrate $(GENERATED)
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/vecmigrate generate --check
+	$(BIN)/vecmigrate check
 
 pytest: $(VENV)/.installed ## Unit, integration and crash tests, on an embedded Redis
 	$(BIN)/python -m pytest -m "not container"
