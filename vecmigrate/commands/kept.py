@@ -13,7 +13,8 @@ from vecmigrate.operations.kept import Kept
 from vecmigrate.runtime.kept import KeptLedger, read_kept, roll_back
 from vecmigrate.runtime.lease import Lease
 from vecmigrate.runtime.ledger import LedgerWriter
-from vecmigrate.runtime.search_server import FencedSearch
+from vecmigrate.runtime.search_server import FencedSearch, index_info
+from vecmigrate.search import reply
 
 
 def rollback(session: Session, name: str | None = None, *, wait: float = 0.0) -> RollbackResult:
@@ -27,7 +28,9 @@ def rollback(session: Session, name: str | None = None, *, wait: float = 0.0) ->
         LockedError: Another runner holds the lease for longer than `wait` seconds.
     """
     with _lease(session, "rollback", wait) as lease:
-        item = _to_roll_back(list(read_kept(session.ledger).values()), name)
+        kept = list(read_kept(session.ledger).values())
+        live = {item.live for item in kept if _live(session, item) == item.live}
+        item = _to_roll_back(kept, name, live)
         began = time.monotonic()
         put_aside = roll_back(LedgerWriter(session.ledger, lease), item)
         seconds = time.monotonic() - began
@@ -63,9 +66,15 @@ def _lease(session: Session, command: str, wait: float) -> Lease:
     return Lease(session.client, session.ledger.keys, seconds=seconds, wait=wait, command=command)
 
 
-def _to_roll_back(kept: list[Kept], name: str | None) -> Kept:
-    # The newest is the one that was replaced last.
-    replaced = {item.name: item for item in kept if item.kind == "replaced"}
+def _live(session: Session, item: Kept) -> str | None:
+    info = index_info(session.client, item.alias)
+    return None if info is None else reply.index_name(info)
+
+
+def _to_roll_back(kept: list[Kept], name: str | None, live: set[str]) -> Kept:
+    # Of several, the one that was replaced by what is live.
+    ordered = sorted(kept, key=lambda item: item.live in live)
+    replaced = {item.name: item for item in ordered if item.kind == "replaced"}
     if name is not None:
         if name not in replaced:
             raise _nothing_kept(name, kept)

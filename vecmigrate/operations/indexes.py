@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from vecmigrate.errors import IndexConflictError
@@ -100,6 +101,14 @@ def live_index(context: Context, spec: IndexSpec) -> str | None:
     """The physical name behind the spec's alias: `<name>@<revision>`, a plain index, or None."""
     info = context.search.info(spec.index.name)
     return None if info is None else reply.index_name(info)
+
+
+def take_along(context: Context, name: str, physical: str) -> None:
+    """Let the aliases that the index `name` had before it was renamed lead to `physical` too."""
+    for item in context.kept.all().values():
+        if item.kind == "alias" and item.name == name and live_name(context, item.what) != item.what:
+            context.search.change(*ddl.ft_alias_update(item.what, physical))
+            context.kept.put(replace(item, live=physical))
 
 
 def live_name(context: Context, alias: str) -> str | None:

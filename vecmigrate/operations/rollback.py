@@ -98,6 +98,7 @@ def restore(context: Context, now: IndexState, wanted: IndexState) -> None:
         indexes.wait_until_indexed(context, target.physical, target.physical)
         if target.published:
             indexes.lead(context, now, alias, target.physical)
+            indexes.take_along(context, now.spec.name, target.physical)
         context.step.put({"outcome": f"{target.physical} was kept and is live again"})
     else:
         Swap(context, now, target, keep=False).run()

@@ -240,6 +240,7 @@ class Swap:
         indexes.wait_until_indexed(self.context, self.new.physical, self.new.physical)
         if self.new.published:
             indexes.lead(self.context, self.old, self.alias, self.new.physical)
+            indexes.take_along(self.context, self.new.spec.name, self.new.physical)
 
     def _keep(self) -> None:
         """The old index is kept where there is one that a rollback could be wanted for."""

@@ -58,6 +58,13 @@ def roll_back(writer: LedgerWriter, item: Kept) -> Kept:
     ledger, keys = writer.ledger, writer.keys
     client: redis.Redis = ledger.client
     info = index_info(client, item.what)
+    renamed = read_kept(ledger).get(item.alias)
+    if renamed is not None and renamed.kind == "alias":
+        raise OperationError(
+            f"index {item.name!r} was renamed since: {renamed.alias!r} leads to it too (an index whose alias "
+            "is what it was when it was rebuilt)",
+            hint="`vecmigrate downgrade` takes both back, in order",
+        )
     if info is None:
         raise OperationError(
             f"index {item.what!r}, which was kept, is gone (dropped by somebody else)",

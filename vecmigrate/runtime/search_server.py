@@ -36,6 +36,8 @@ class FencedSearch:
         while True:
             try:
                 return index_info(self._client, name)
+            except redis.AuthenticationError:
+                raise
             except (redis.ConnectionError, redis.TimeoutError):
                 # Loading its data counts among them. Whether we may go on afterwards, the lease tells.
                 if not patient:
