@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -232,6 +233,16 @@ def test_names_that_helpers_keep_apart_do_not_clash_in_a_migration():
     clashing = skill(fields__query_embedding={"type": "tag"}, helpers={"knn": {"query": "probe"}})
     assert "query_embedding" in body([], [clashing])
     assert "query_embedding" in body([skill()], [clashing])
+
+
+def test_a_field_called_like_a_parameter_of_the_operation_is_reached():
+    taken = [name for name in inspect.signature(Recorder.rebuild_index).parameters if name != "changes"]
+    assert "name" in taken
+    for name in taken:
+        old = skill(**{f"fields__{name}": {"type": "tag"}})
+        new = skill(**{f"fields__{name}": {"type": "tag", "separator": ";"}})
+        text = body([old], [new])
+        assert text == f'    op.rebuild_index("skill", change_fields={{"{name}": {{"separator": ";"}}}})'
 
 
 def test_what_may_be_a_rename_stops_it_and_shows_both_readings():
