@@ -406,6 +406,7 @@ def told_kept(kept: KeptStatus) -> str:
 def _partial(partial: PartialStatus) -> str:
     parts = [
         f"{partial.revision} is {partial.status} at step {partial.step} ({partial.operation or 'not begun'})",
+        *([f"stage {partial.values['stage']}"] if "stage" in partial.values else []),
         *([f"cursor {partial.cursor}"] if partial.cursor else []),
         *filter(None, [_counts(partial.values)]),
         *([f"error: {partial.error}"] if partial.error else []),
