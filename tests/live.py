@@ -84,9 +84,19 @@ def helpers(folder: Path, **changes: Any) -> ModuleType:
     return package.sync
 
 
+def units(random: np.random.Generator, count: int) -> np.ndarray:
+    """Random vectors of shape (count, DIMS) and length 1, as embedding models give them.
+
+    Among vectors of different lengths an HNSW graph by L2 may leave one that is far off without links: it finds
+    then everything but that one, whoever built it, and no reader could know the right answer.
+    """
+    vectors = random.normal(size=(count, DIMS))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
 def fill(client: redis.Redis, count: int) -> np.ndarray:
     """Write `count` documents that nobody touches afterwards; their vectors."""
-    vectors = np.random.default_rng(7).normal(size=(count, DIMS)).astype(np.float32)
+    vectors = units(np.random.default_rng(7), count)
     with client.pipeline(transaction=False) as pipe:
         for number, vector in enumerate(vectors):
             key = f"steady-{number}"
@@ -190,7 +200,7 @@ class Traffic:
         """Add, change or delete a document of one's own, and ask for it at once."""
         number, random = mine
         key = f"moving-{number}-{int(random.integers(200))}"
-        vector = random.normal(size=DIMS).astype(np.float32)
+        vector = units(random, 1)[0]
         old = self.written.get(key)
         if old is not None and random.random() < 0.3:
             self.helpers.delete_item(client, key)
