@@ -87,8 +87,8 @@ def helpers(folder: Path, **changes: Any) -> ModuleType:
 def units(random: np.random.Generator, count: int) -> np.ndarray:
     """Random vectors of shape (count, DIMS) and length 1, as embedding models give them.
 
-    Among vectors of different lengths an HNSW graph by L2 may leave one that is far off without links: it finds
-    then everything but that one, whoever built it, and no reader could know the right answer.
+    Among vectors of different lengths an HNSW graph by L2 may leave one that is far off without links: it
+    then finds everything but that one, whoever built it, and no reader could know the right answer.
     """
     vectors = random.normal(size=(count, DIMS))
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
