@@ -13,7 +13,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint pytest bench generate test-containers clean
+.PHONY: help demo tour test lint pytest bench generate test-containers clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -22,14 +22,17 @@ help: ## Say what there is
 demo: $(VENV)/.installed ## Migrate a legacy deployment before your eyes, on an embedded Redis
 	$(BIN)/python examples/demo.py
 
+tour: $(VENV)/.installed ## Change an index in production: spec, review, migration, upgrade under load, rollback
+	$(BIN)/python examples/tour.py
+
 test: lint pytest ## Everything that needs no container: style, types, layers, generated code, tests
 
-lint: $(VENV)/.installed ## ruff, mypy --strict, the layers of the design, generated code against the specs
+lint: $(VENV)/.installed ## ruff, mypy --strict, the layers of the design, specs against migrations and generated code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict vecmigrate $(GENERATED)
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/vecmigrate generate --check
+	$(BIN)/vecmigrate check
 
 pytest: $(VENV)/.installed ## Unit, integration and crash tests, on an embedded Redis
 	$(BIN)/python -m pytest -m "not container"

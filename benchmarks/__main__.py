@@ -19,7 +19,7 @@ from benchmarks.report import Circumstances, show, write_json, write_markdown
 from benchmarks.server import Server, running_server
 
 # Each is a module here whose `run(server, quick=…)` gives comparisons; in the order in which they are run.
-BENCHMARKS = ("backfill", "atomic", "memory", "knn", "store", "startup")
+BENCHMARKS = ("backfill", "atomic", "memory", "knn", "store", "rebuild", "startup")
 PACKAGES = ("redis", "hiredis", "numpy", "orjson", "pysimdjson", "redisvl", "alembic")
 OUTPUT = Path(__file__).parent / "results.json"
 

@@ -123,14 +123,14 @@ async def vecmigrate(stage: Stage, *words: str) -> int:
     """Run the real command before the reader's eyes; its exit code."""
     stage.console.print(f"[bold cyan]$ vecmigrate --redis {stage.url} {shlex.join(words)}[/]")
     stage.console.file.flush()
-    process = await asyncio.create_subprocess_exec(*_command(), "--redis", stage.url, *words, cwd=ROOT)
+    process = await asyncio.create_subprocess_exec(*command_words(), "--redis", stage.url, *words, cwd=ROOT)
     return await process.wait()
 
 
 async def rejects(stage: Stage) -> list[tuple[str, str]]:
     """Key and entry of what `vecmigrate rejects` lists."""
     process = await asyncio.create_subprocess_exec(
-        *(*_command(), "--redis", stage.url, "rejects", "--format", "json"),
+        *(*command_words(), "--redis", stage.url, "rejects", "--format", "json"),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -147,7 +147,8 @@ async def contents(redis: Redis) -> str:
     return digest.hexdigest()
 
 
-def _command() -> list[str]:
+def command_words() -> list[str]:
+    """The words that start vecmigrate, installed or not."""
     script = Path(sys.executable).with_name("vecmigrate")
     if script.exists():
         return [str(script)]

@@ -6,6 +6,7 @@
     ├── StaleCodeError               exit 3   generated code differs from what the specs say
     ├── CodegenError                 exit 1   generated code cannot be written
     ├── RevisionError                exit 1   the revision graph or an identifier does not resolve
+    │   ├── AutogenerateError        exit 3   somebody has to decide before a script can be written
     │   └── ScriptError              exit 1   a migration script cannot be read or recorded
     ├── HistoryAlteredError          exit 5   an applied script was changed or is gone
     ├── ServerError                  exit 1   Redis cannot be reached or cannot do what is asked
@@ -15,6 +16,8 @@
     ├── OperationError               exit 1   an operation refuses to go on
     │   ├── IndexConflictError       exit 1   an index of that name exists with another definition
     │   ├── IrreversibleError        exit 1   an operation has no way back
+    │   ├── MemoryLimitError         exit 1   a second index does not fit into the memory allowed
+    │   ├── VerificationError        exit 1   a rebuilt index is not as good as it must be
     │   └── TooManyRejectsError      exit 6   more items set aside than allowed
     ├── LockedError                  exit 4   another runner holds the lease
     │   └── LeaseLostError           exit 4   the lease lapsed, so this runner must stop
@@ -124,6 +127,18 @@ class RevisionError(VecmigrateError):
     """The revision graph is broken, or an identifier names no revision or several."""
 
 
+class AutogenerateError(RevisionError):
+    """What the specs want cannot be written as a script until somebody decides; `problems` says what."""
+
+    exit_code = EXIT_FINDINGS
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        things = "one thing has" if count == 1 else f"{count} things have"
+        super().__init__(f"no script was written: {things} to be decided first")
+
+
 class ScriptError(RevisionError):
     """A migration script cannot be read, or recording its operations failed."""
 
@@ -160,6 +175,14 @@ class IndexConflictError(OperationError):
 
 class IrreversibleError(OperationError):
     """An operation has no way back, so a downgrade cannot be recorded."""
+
+
+class MemoryLimitError(OperationError):
+    """A second index does not fit under `maxmemory` or `--max-memory`; nothing was begun."""
+
+
+class VerificationError(OperationError):
+    """A rebuilt index failed a check; it was removed, and the alias is where it was."""
 
 
 class TooManyRejectsError(OperationError):

@@ -15,7 +15,7 @@ pytest.importorskip("alembic", reason="the extra `bench` is not installed")
 pytestmark = pytest.mark.embedded
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLES = {"backfill": 3, "atomic": 1, "memory": 1, "knn": 2, "store": 3, "startup": 4}
+TABLES = {"backfill": 3, "atomic": 1, "memory": 1, "knn": 2, "store": 3, "rebuild": 3, "startup": 4}
 
 
 def bench(*words: str) -> subprocess.CompletedProcess[str]:

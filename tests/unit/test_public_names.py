@@ -18,26 +18,29 @@ import vecmigrate.testing.servers
 from vecmigrate.operations.state import State
 
 COMMANDS = """
-    branches current downgrade generate heads history init merge open_session rejects revision show show_ddl
-    stamp status unlock upgrade validate
+    autogenerate branches check complete current downgrade drift edit ensure_version generate heads history
+    import_redisvl init introspect list_templates merge open_session rejects review revision rollback show
+    show_ddl stamp status unlock upgrade validate
 """
 OPERATIONS = "Cursor Progress Recorder"
 RECORDER = """
-    backfill_legacy_hash create_index drop_index execute publish_index recorded revert revision run state
-    variable
+    alter_index backfill_legacy_hash complete create_index drop_index execute publish_index rebuild_index
+    recorded rename_index revert revision rollback run state variable
 """
 ERRORS = """
-    CodegenError ConfigError EmbeddedError HistoryAlteredError IndexConflictError IrreversibleError
-    LeaseLostError LockedError OperationError PartialError ReadOnlyServerError RevisionError ScriptError
-    ServerError ServerTooOldError SpecError StaleCodeError TooManyRejectsError VecmigrateError
+    AutogenerateError CodegenError ConfigError EmbeddedError HistoryAlteredError IndexConflictError
+    IrreversibleError LeaseLostError LockedError MemoryLimitError OperationError PartialError
+    ReadOnlyServerError RevisionError ScriptError ServerError ServerTooOldError SpecError StaleCodeError
+    TooManyRejectsError VecmigrateError VerificationError
 """
 EXIT_CODES = {
     1: """
-        CodegenError EmbeddedError IndexConflictError IrreversibleError OperationError ReadOnlyServerError
-        RevisionError ScriptError ServerError ServerTooOldError VecmigrateError
+        CodegenError EmbeddedError IndexConflictError IrreversibleError MemoryLimitError OperationError
+        ReadOnlyServerError RevisionError ScriptError ServerError ServerTooOldError VecmigrateError
+        VerificationError
     """,
     2: "ConfigError",
-    3: "SpecError StaleCodeError",
+    3: "AutogenerateError SpecError StaleCodeError",
     4: "LeaseLostError LockedError",
     5: "HistoryAlteredError",
     6: "PartialError TooManyRejectsError",

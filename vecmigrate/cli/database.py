@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -12,10 +12,13 @@ import click
 
 from vecmigrate.cli.app import App, Command, format_option, pass_app
 from vecmigrate.cli.progress import duration, progress_for
+from vecmigrate.errors import EXIT_FINDINGS
 
 if TYPE_CHECKING:
     from vecmigrate.commands.results import (
+        CurrentResult,
         CurrentRevision,
+        KeptStatus,
         PartialStatus,
         RejectsResult,
         RevisionStatus,
@@ -24,18 +27,49 @@ if TYPE_CHECKING:
         UnlockResult,
         UpgradeResult,
     )
+    from vecmigrate.operations.base import Verify
     from vecmigrate.runtime.runner import RevisionOutcome, StepOutcome
 
 _EXIT_TERMINATED = 128 + 15
 
 _dry_run = click.option("--dry-run", is_flag=True, help="Print the Redis commands; change nothing.")
-_wait = click.option(
+wait_option = click.option(
     "--wait",
     type=click.FloatRange(min=0),
     default=0.0,
     metavar="SECONDS",
     help="Wait so long for another runner to finish. Default: exit with 4 at once.",
 )
+
+
+_rebuild_options = (
+    click.option(
+        "--max-memory",
+        metavar="SIZE",
+        help="Refuse a second index that takes Redis beyond this: 2gb, 500mb, 80%. Default: maxmemory.",
+    ),
+    click.option(
+        "--verify",
+        type=click.Choice(("none", "counts", "recall")),
+        default="recall",
+        show_default=True,
+        help="How thoroughly a rebuilt index is looked at before it goes live.",
+    ),
+    click.option(
+        "--min-recall",
+        type=click.FloatRange(0, 1),
+        metavar="SHARE",
+        help="Recall@10 that a rebuilt index must reach. Default: 0.95, or the old index's less 0.01.",
+    ),
+    click.option("--yes", is_flag=True, help="Delete documents where a migration drops them."),
+)
+
+
+def _rebuilding(command: Callable[..., None]) -> Callable[..., None]:
+    """The options about rebuilt indexes."""
+    for option in reversed(_rebuild_options):
+        command = option(command)
+    return command
 
 
 class _Terminated(KeyboardInterrupt):
@@ -62,9 +96,10 @@ def _interruptible(app: App, command: str) -> Iterator[None]:
 @click.command(cls=Command)
 @click.argument("revision", default="head")
 @_dry_run
-@_wait
+@wait_option
 @click.option("--accept-changed", is_flag=True, help="Go on although an applied script was changed.")
 @click.option("--max-rejects", metavar="N|P%", help="Fail a step that sets more items aside than this.")
+@_rebuilding
 @format_option()
 @pass_app
 def upgrade(
@@ -75,6 +110,10 @@ def upgrade(
     wait: float,
     accept_changed: bool,
     max_rejects: str | None,
+    max_memory: str | None,
+    verify: Verify,
+    min_recall: float | None,
+    yes: bool,
 ) -> None:
     """Apply what is pending up to REVISION (default: head).
 
@@ -94,6 +133,10 @@ def upgrade(
             wait=wait,
             accept_changed=accept_changed,
             max_rejects=max_rejects,
+            max_memory=max_memory,
+            verify=verify,
+            min_recall=min_recall,
+            yes=yes,
             progress=progress,
         )
     app.emit(result, lambda: _upgraded(result))
@@ -102,10 +145,21 @@ def upgrade(
 @click.command(cls=Command)
 @click.argument("revision")
 @_dry_run
-@_wait
+@wait_option
+@_rebuilding
 @format_option()
 @pass_app
-def downgrade(app: App, revision: str, *, dry_run: bool, wait: float) -> None:
+def downgrade(
+    app: App,
+    revision: str,
+    *,
+    dry_run: bool,
+    wait: float,
+    max_memory: str | None,
+    verify: Verify,
+    min_recall: float | None,
+    yes: bool,
+) -> None:
     """Take back what is applied above REVISION.
 
     `base` takes back everything, `-1` the last revision.
@@ -117,14 +171,24 @@ def downgrade(app: App, revision: str, *, dry_run: bool, wait: float) -> None:
         app.session() as session,
         progress_for(json_lines=app.json, quiet=app.quiet) as progress,
     ):
-        result = commands.downgrade(session, revision, dry_run=dry_run, wait=wait, progress=progress)
+        result = commands.downgrade(
+            session,
+            revision,
+            dry_run=dry_run,
+            wait=wait,
+            max_memory=max_memory,
+            verify=verify,
+            min_recall=min_recall,
+            yes=yes,
+            progress=progress,
+        )
     app.emit(result, lambda: _upgraded(result))
 
 
 @click.command(cls=Command)
 @click.argument("revision")
 @click.option("--purge", is_flag=True, help="Remove every entry first, those of scripts that are gone too.")
-@_wait
+@wait_option
 @format_option()
 @pass_app
 def stamp(app: App, revision: str, *, purge: bool, wait: float) -> None:
@@ -140,10 +204,11 @@ def stamp(app: App, revision: str, *, purge: bool, wait: float) -> None:
 
 
 @click.command(cls=Command)
-@click.option("-v", "--verbose", is_flag=True, help="Show where that is, too.")
+@click.option("-v", "--verbose", is_flag=True, help="Show everything about each, and where that is.")
+@click.option("--check-heads", is_flag=True, help="Exit with 3 unless every head is applied.")
 @format_option()
 @pass_app
-def current(app: App, *, verbose: bool) -> None:
+def current(app: App, *, verbose: bool, check_heads: bool) -> None:
     """Show the revisions that the database is at."""
     from vecmigrate import commands
 
@@ -153,7 +218,13 @@ def current(app: App, *, verbose: bool) -> None:
             app.note(f"{session.url}, namespace {session.ledger.keys.namespace}")
     if not result.revisions:
         app.note("no revision is applied")
-    app.emit(result, lambda: "\n".join(map(_current_line, result.revisions)))
+    app.emit(result, lambda: _current(app, result, verbose=verbose))
+    if check_heads:
+        applied = {item.revision for item in result.revisions}
+        missing = [item.revision for item in commands.heads(app.config).items if item.revision not in applied]
+        if missing:
+            app.note(f"not on all heads: {', '.join(missing)} is not applied")
+            click.get_current_context().exit(EXIT_FINDINGS)
 
 
 @click.command(cls=Command)
@@ -285,6 +356,16 @@ def _stamped(result: StampResult) -> str:
     return "\n".join([*lines, f"current: {', '.join(result.current) or 'base'}"])
 
 
+def _current(app: App, result: CurrentResult, *, verbose: bool) -> str:
+    if not verbose:
+        return "\n".join(map(_current_line, result.revisions))
+    from vecmigrate import commands
+    from vecmigrate.cli.scripts import details
+
+    names = [item.revision for item in result.revisions]
+    return "\n\n".join(details(commands.show(app.config, name, applied=names)) for name in names)
+
+
 def _current_line(item: CurrentRevision) -> str:
     return f"{item.revision}{' (head)' if item.is_head else ''}, {item.message}"
 
@@ -298,6 +379,7 @@ def _status(result: StatusResult) -> str:
         ("heads", ", ".join(result.heads) or "no scripts"),
         ("pending", ", ".join(result.pending) or "nothing"),
         *(("half-done", _partial(partial)) for partial in result.partial),
+        *(("kept", told_kept(kept)) for kept in result.kept),
         ("last error", _last_error(result.last_error) if result.last_error else "none"),
         (
             "lease",
@@ -312,9 +394,19 @@ def _status(result: StatusResult) -> str:
     return "\n".join(lines)
 
 
+def told_kept(kept: KeptStatus) -> str:
+    """One kept index or alias, and what it is good for."""
+    if kept.kind == "alias":
+        return f"{kept.what}, the alias that {kept.name} had before {kept.alias} (since {kept.since})"
+    cost = f"some {kept.memory / 2**20:,.0f} MB" if kept.there else "GONE"
+    why = f"{kept.kind} by {kept.live}" if kept.kind == "replaced" else f"rolled back to {kept.live}"
+    return f"{kept.what} of {kept.name}, {cost}, {why} (since {kept.since})"
+
+
 def _partial(partial: PartialStatus) -> str:
     parts = [
         f"{partial.revision} is {partial.status} at step {partial.step} ({partial.operation or 'not begun'})",
+        *([f"stage {partial.values['stage']}"] if "stage" in partial.values else []),
         *([f"cursor {partial.cursor}"] if partial.cursor else []),
         *filter(None, [_counts(partial.values)]),
         *([f"error: {partial.error}"] if partial.error else []),
@@ -333,7 +425,7 @@ def _revision_line(item: RevisionStatus) -> str:
     notes += [f"by {item.by}"] if item.by else []
     flags = " CHANGED SINCE" if item.changed else " SCRIPT MISSING" if item.missing else ""
     told = f" ({', '.join(notes)})" if notes else ""
-    return f"{item.status:<9}{flags}  {item.revision}, {item.message}{told}"
+    return f"{item.status:<11}{flags}  {item.revision}, {item.message}{told}"
 
 
 def _rejects(result: RejectsResult) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from vecmigrate.cli.app import App
-from vecmigrate.errors import EXIT_FAULT, EXIT_USAGE, SpecError, VecmigrateError
+from vecmigrate.errors import EXIT_FAULT, EXIT_USAGE, AutogenerateError, SpecError, VecmigrateError
 
 EXIT_INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
 
@@ -39,6 +39,9 @@ def _describe(app: App, error: BaseException) -> dict[str, Any]:
         count = sum(problem.severity == "error" for problem in error.problems)
         message = f"{count} error{'s' * (count != 1)} in the specs"
         return {**_told(error, message, None, error.exit_code), "problems": problems}
+    if isinstance(error, AutogenerateError):
+        problems = [{**asdict(problem), "text": _one_line(str(problem))} for problem in error.problems]
+        return {**_told(error, error.message, None, error.exit_code), "problems": problems}
     if isinstance(error, VecmigrateError):
         return _told(error, error.message, error.hint, error.exit_code)
     if isinstance(error, click.ClickException):

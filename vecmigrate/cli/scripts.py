@@ -1,4 +1,4 @@
-"""`init`, `revision`, `merge`, `history`, `heads`, `branches` and `show`."""
+"""`init`, `list-templates`, `revision`, `merge`, `edit`, `history`, `heads`, `branches` and `show`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from vecmigrate.cli.app import App, Command, format_option, pass_app
 
 if TYPE_CHECKING:
+    from vecmigrate.commands.agreement import AutogenerateResult
     from vecmigrate.commands.scripts import InitResult, RevisionItem, RevisionsResult
 
 _verbose = click.option("-v", "--verbose", is_flag=True, help="Show everything about each revision.")
@@ -17,9 +18,12 @@ _verbose = click.option("-v", "--verbose", is_flag=True, help="Show everything a
 
 @click.command(cls=Command)
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=".")
+@click.option(
+    "-t", "--template", default="generic", show_default=True, help="What to lay out; see list-templates."
+)
 @format_option()
 @pass_app
-def init(app: App, directory: Path) -> None:
+def init(app: App, directory: Path, *, template: str) -> None:
     """Lay out a project in DIRECTORY (default: here).
 
     Writes vecmigrate.toml (or says what to add to pyproject.toml), specs/ with an example, and migrations/.
@@ -27,12 +31,34 @@ def init(app: App, directory: Path) -> None:
     """
     from vecmigrate import commands
 
-    result = commands.init(directory)
+    result = commands.init(directory, template=template)
     app.emit(result, lambda: _laid_out(result))
 
 
 @click.command(cls=Command)
+@format_option()
+@pass_app
+def list_templates(app: App) -> None:
+    """List what `init --template` can lay out."""
+    from vecmigrate import commands
+
+    result = commands.list_templates()
+    app.emit(result, lambda: "\n".join(f"{item.name} - {item.description}" for item in result.templates))
+
+
+@click.command(cls=Command)
 @click.option("-m", "--message", required=True, help="What the revision does, in one line.")
+@click.option(
+    "--autogenerate", is_flag=True, help="Write what leads from the migrations so far to the specs."
+)
+@click.option(
+    "--new",
+    "known_new",
+    metavar="NAME",
+    multiple=True,
+    help="With --autogenerate: this spec (skill) or field (skill.headline) is new and no renamed one. May be "
+    "repeated.",
+)
 @click.option("--rev-id", help="Its id. Default: 12 random hex digits.")
 @click.option("--head", default="head", show_default=True, help="Revision to stand on; `base` for none.")
 @click.option("--splice", is_flag=True, help="Allow --head to be a revision that others revise already.")
@@ -44,15 +70,38 @@ def revision(
     app: App,
     *,
     message: str,
+    autogenerate: bool,
+    known_new: tuple[str, ...],
     rev_id: str | None,
     head: str,
     splice: bool,
     branch_label: str | None,
     depends_on: tuple[str, ...],
 ) -> None:
-    """Write a new migration script."""
+    """Write a new migration script.
+
+    With --autogenerate its operations are those that make of the indexes what the specs say. No server is
+    needed: what there is follows from the migrations. Exits with 3, and writes nothing, where something has
+    to be decided first.
+    """
     from vecmigrate import commands
 
+    if autogenerate:
+        made = commands.autogenerate(
+            app.config,
+            message,
+            rev_id=rev_id,
+            head=head,
+            splice=splice,
+            branch_label=branch_label,
+            depends_on=depends_on,
+            known_new=known_new,
+            variables=app.variables,
+        )
+        app.emit(made, lambda: _generated(made))
+        return
+    if known_new:
+        raise click.UsageError("--new goes with --autogenerate")
     result = commands.revision(
         app.config,
         message,
@@ -82,6 +131,26 @@ def merge(
         app.config, message, revisions=revisions or ("heads",), rev_id=rev_id, branch_label=branch_label
     )
     app.emit(result, lambda: f"wrote {_shown(result.script.path)}")
+
+
+@click.command(cls=Command)
+@click.argument("revision")
+@format_option()
+@pass_app
+def edit(app: App, revision: str) -> None:
+    """Open the script of REVISION in an editor.
+
+    It is the one that VISUAL or EDITOR name. Where REVISION names several, they are opened one after the
+    other. Afterwards the scripts are read again, so that a slip shows at once.
+    """
+    from vecmigrate import commands
+    from vecmigrate.revisions.identifiers import needs_applied
+
+    applied = _applied(app) if needs_applied(revision) else ()
+    result = commands.edit(
+        app.config, revision, editor=lambda path: click.edit(filename=str(path)), applied=applied
+    )
+    app.emit(result, lambda: "\n".join(f"edited {_shown(item.script.path)}" for item in result.items))
 
 
 @click.command(cls=Command)
@@ -149,6 +218,13 @@ def _applied(app: App) -> tuple[str, ...]:
         return tuple(item.revision for item in commands.current(session).revisions)
 
 
+def _generated(result: AutogenerateResult) -> str:
+    if result.script is None:
+        return "nothing to do: the migrations make what the specs say"
+    found = [f"  {change.describe()}" for change in result.changes]
+    return "\n".join([f"wrote {_shown(result.script.script.path)}", *found])
+
+
 def _laid_out(result: InitResult) -> str:
     lines = [f"wrote {_shown(path)}" for path in result.created]
     if result.settings:
@@ -156,9 +232,14 @@ def _laid_out(result: InitResult) -> str:
     return "\n".join(lines)
 
 
+def details(result: RevisionsResult) -> str:
+    """Everything about each of some revisions."""
+    return "\n\n".join(_detail(item) for item in result.items)
+
+
 def _listed(result: RevisionsResult, style: str) -> str:
     if style == "detail":
-        return "\n\n".join(_detail(item) for item in result.items)
+        return details(result)
     return "\n".join(_line(item, style) for item in result.items)
 
 

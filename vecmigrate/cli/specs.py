@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import click
 
 from vecmigrate.cli.app import App, Command, format_option, pass_app
 from vecmigrate.errors import EXIT_FINDINGS, Problem, StaleCodeError
+from vecmigrate.spec.model import Location
 
 if TYPE_CHECKING:
     from vecmigrate.commands.specs import GenerateResult, ValidateResult
@@ -27,7 +29,7 @@ def validate(app: App, paths: tuple[Path, ...]) -> None:
 
     result = commands.validate(app.config, paths)
     if app.format == "github":
-        app.out("\n".join(map(_annotation, result.problems)))
+        app.out("\n".join(map(annotation, result.problems)))
     else:
         app.emit(result, lambda: _findings(result))
     if not result.ok:
@@ -76,16 +78,20 @@ def generate(app: App, *, check: bool, output: Path | None) -> None:
 
 
 def _findings(result: ValidateResult) -> str:
-    errors = sum(problem.severity == "error" for problem in result.problems)
-    warnings = len(result.problems) - errors
+    files = len(result.files)
+    summary = f"{files} spec file{'s' * (files != 1)}: {counted(result.problems)}"
+    return "\n".join([*map(str, result.problems), summary])
+
+
+def counted(problems: Sequence[Problem]) -> str:
+    """How many errors and warnings there are: "1 error, 2 warnings", or "no problems"."""
+    errors = sum(problem.severity == "error" for problem in problems)
     counts = [
         f"{count} {word}{'s' * (count != 1)}"
-        for count, word in ((errors, "error"), (warnings, "warning"))
+        for count, word in ((errors, "error"), (len(problems) - errors, "warning"))
         if count
     ]
-    files = len(result.files)
-    summary = f"{files} spec file{'s' * (files != 1)}: {', '.join(counts) or 'no problems'}"
-    return "\n".join([*map(str, result.problems), summary])
+    return ", ".join(counts) or "no problems"
 
 
 def _generated(result: GenerateResult) -> str:
@@ -94,16 +100,23 @@ def _generated(result: GenerateResult) -> str:
     return "\n".join(f"wrote {result.directory / name}" for name in result.written)
 
 
-def _annotation(problem: Problem) -> str:
+def annotation(problem: Problem) -> str:
     """A workflow command of GitHub Actions, which shows the problem beside the line."""
     kind = "error" if problem.severity == "error" else "warning"
-    parts = {"file": problem.file, "title": f"vecmigrate {problem.code}"}
-    if problem.line:
-        parts |= {"line": str(problem.line), "col": str(max(problem.column, 1))}
-    shown = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in parts.items())
     expected = f" ({problem.expected})" if problem.expected else ""
     hint = f"; {problem.hint}" if problem.hint else ""
-    return f"::{kind} {shown}::{_escaped(problem.message + expected + hint)}"
+    place = Location(problem.file, problem.line, problem.column)
+    return workflow_command(kind, problem.code, place, problem.message + expected + hint)
+
+
+def workflow_command(kind: str, code: str, place: Location | None, message: str) -> str:
+    """A line that GitHub Actions shows beside the line of a file; `kind` is error, warning or notice."""
+    parts = {"file": place.file} if place is not None else {}
+    parts["title"] = f"vecmigrate {code}"
+    if place is not None and place.line:
+        parts |= {"line": str(place.line), "col": str(max(place.column, 1))}
+    shown = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in parts.items())
+    return f"::{kind} {shown}::{_escaped(message)}"
 
 
 def _escaped(text: str, more: str = "") -> str:

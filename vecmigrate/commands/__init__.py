@@ -10,6 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vecmigrate.commands.adopt import import_redisvl as import_redisvl
+    from vecmigrate.commands.adopt import introspect as introspect
+    from vecmigrate.commands.agreement import autogenerate as autogenerate
+    from vecmigrate.commands.agreement import check as check
+    from vecmigrate.commands.compare import drift as drift
     from vecmigrate.commands.database import current as current
     from vecmigrate.commands.database import downgrade as downgrade
     from vecmigrate.commands.database import open_session as open_session
@@ -18,7 +23,13 @@ if TYPE_CHECKING:
     from vecmigrate.commands.database import status as status
     from vecmigrate.commands.database import unlock as unlock
     from vecmigrate.commands.database import upgrade as upgrade
+    from vecmigrate.commands.kept import complete as complete
+    from vecmigrate.commands.kept import rollback as rollback
+    from vecmigrate.commands.layouts import list_templates as list_templates
+    from vecmigrate.commands.ledger import ensure_version as ensure_version
+    from vecmigrate.commands.pull_request import review as review
     from vecmigrate.commands.scripts import branches as branches
+    from vecmigrate.commands.scripts import edit as edit
     from vecmigrate.commands.scripts import heads as heads
     from vecmigrate.commands.scripts import history as history
     from vecmigrate.commands.scripts import init as init
@@ -30,8 +41,15 @@ if TYPE_CHECKING:
     from vecmigrate.commands.specs import validate as validate
 
 _MODULES = {
-    "scripts": ("branches", "heads", "history", "init", "merge", "revision", "show"),
+    "adopt": ("import_redisvl", "introspect"),
+    "compare": ("drift",),
+    "layouts": ("list_templates",),
+    "ledger": ("ensure_version",),
+    "agreement": ("autogenerate", "check"),
+    "pull_request": ("review",),
+    "scripts": ("branches", "edit", "heads", "history", "init", "merge", "revision", "show"),
     "specs": ("generate", "show_ddl", "validate"),
+    "kept": ("complete", "rollback"),
     "database": (
         "current",
         "downgrade",

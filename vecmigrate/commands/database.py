@@ -14,6 +14,7 @@ from vecmigrate.commands.results import (
     CurrentResult,
     CurrentRevision,
     HolderStatus,
+    KeptStatus,
     PartialStatus,
     PlannedRevision,
     PlannedStep,
@@ -26,16 +27,25 @@ from vecmigrate.commands.results import (
 )
 from vecmigrate.config import Config
 from vecmigrate.errors import ConfigError, LockedError
-from vecmigrate.operations.base import RejectLimit
+from vecmigrate.operations.base import RejectLimit, RunOptions, Verify
+from vecmigrate.operations.kept import Kept
 from vecmigrate.operations.progress import Progress, Silent
 from vecmigrate.operations.recorder import Variables
 from vecmigrate.runtime import connect
-from vecmigrate.runtime.history import History
+from vecmigrate.runtime.history import History, Plan
+from vecmigrate.runtime.kept import read_kept
 from vecmigrate.runtime.lease import Holder, Lease, holder
 from vecmigrate.runtime.ledger import Ledger, LedgerWriter, RevisionRecord, now
 from vecmigrate.runtime.runner import RevisionOutcome, Runner, outline
+from vecmigrate.runtime.search_server import index_info
+from vecmigrate.search import memory
 
 EMBEDDED = "embedded:"
+_MEMORY = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?P<unit>b|k|kb|m|mb|g|gb|t|tb|%)?")
+_BYTES = {
+    "": 1, "b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "gb": 2**30,
+    "t": 10**12, "tb": 2**40,
+}  # fmt: skip  # reads best in rows
 _REJECT_LIMIT = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<percent>%?)")
 
 
@@ -104,16 +114,28 @@ def upgrade(  # one parameter for each option
     wait: float = 0.0,
     accept_changed: bool = False,
     max_rejects: str | None = None,
+    max_memory: str | None = None,
+    verify: Verify = "recall",
+    min_recall: float | None = None,
+    yes: bool = False,
     progress: Progress | None = None,
 ) -> UpgradeResult:
     """Apply what is pending up to `revision`; a revision that stopped half-way goes on where it stopped.
+
+    `max_memory` (such as `2gb`) bounds what the server may use while a rebuilt index is there beside the
+    old one; `verify` says how thoroughly it is looked at, `min_recall` what recall@10 it must reach.
+    Documents are deleted only with `yes`.
 
     Raises:
         HistoryAlteredError: An applied script was changed, or is gone.
         LockedError: Another runner holds the lease for longer than `wait` seconds.
         PartialError: A step failed. The ledger knows which, and how far it came.
+        MemoryLimitError: A second index does not fit.
+        VerificationError: A rebuilt index failed a check; the alias is where it was.
     """
-    limit = parse_reject_limit(max_rejects)
+    options = RunOptions(
+        parse_reject_limit(max_rejects), parse_memory(max_memory, session.client), verify, min_recall, yes
+    )
     history = session.history()
     history.check_variables()
     records = session.ledger.revisions()
@@ -138,8 +160,10 @@ def upgrade(  # one parameter for each option
         accepted = _accept(history, records, LedgerWriter(session.ledger, lease)) if accept_changed else ()
         records = session.ledger.revisions()
         history.check_unaltered(records)
-        runner = _runner(session, history, lease, progress, limit)
-        for name in history.graph.upgrade_path(_applied(records), revision):
+        runner = _runner(session, history, lease, progress, options)
+        path = history.graph.upgrade_path(_applied(records), revision)
+        _refuse_to_delete([history.upgrade(name) for name in path], options)
+        for name in path:
             outcomes.append(runner.upgrade(name))
         records = session.ledger.revisions()
     return UpgradeResult("upgrade", _current(history, records), tuple(outcomes), accepted=accepted)
@@ -151,13 +175,19 @@ def downgrade(
     *,
     dry_run: bool = False,
     wait: float = 0.0,
+    max_memory: str | None = None,
+    verify: Verify = "recall",
+    min_recall: float | None = None,
+    yes: bool = False,
     progress: Progress | None = None,
 ) -> UpgradeResult:
-    """Take back what is applied above `revision`, the newest first.
+    """Take back what is applied above `revision`, the newest first; the options are those of upgrade.
 
     Raises:
         HistoryAlteredError, LockedError, PartialError: As upgrade.
     """
+    limit = parse_memory(max_memory, session.client)
+    options = RunOptions(max_memory=limit, verify=verify, min_recall=min_recall, yes=yes)
     history = session.history()
     history.check_variables()
     records = session.ledger.revisions()
@@ -180,8 +210,10 @@ def downgrade(
     with Lease(session.client, session.ledger.keys, seconds=seconds, wait=wait, command="downgrade") as lease:
         records = session.ledger.revisions()
         history.check_unaltered(records)
-        runner = _runner(session, history, lease, progress, None)
-        for name in history.graph.downgrade_path(list(records), revision):
+        runner = _runner(session, history, lease, progress, options)
+        path = history.graph.downgrade_path(list(records), revision)
+        _refuse_to_delete([history.downgrade(name) for name in path], options)
+        for name in path:
             outcomes.append(runner.downgrade(name))
         records = session.ledger.revisions()
     return UpgradeResult("downgrade", _current(history, records), tuple(outcomes))
@@ -231,6 +263,7 @@ def status(session: Session) -> StatusResult:
         last_error=next((item for item in errors if item["revision"] not in applied), None),
         lease=_holder_status(at_work),
         revisions=tuple(listed),
+        kept=tuple(kept_status(session.client, item) for item in read_kept(session.ledger).values()),
     )
 
 
@@ -316,10 +349,41 @@ def parse_reject_limit(text: str | None) -> RejectLimit | None:
     return RejectLimit(share=share) if share is not None else RejectLimit(count=int(found["number"]))
 
 
+def parse_memory(text: str | None, client: redis.Redis) -> int | None:
+    """`2gb`, `500mb` or a number of bytes, as redis.conf writes them, or `80%` of the server's memory.
+
+    Raises:
+        ConfigError: It is none of these.
+    """
+    if text is None:
+        return None
+    found = _MEMORY.fullmatch(text.strip().lower())
+    if found is None:
+        raise ConfigError(f"{text!r} is no amount of memory (such as 2gb, 500mb or 80%)")
+    number, unit = float(found["number"]), found["unit"] or ""
+    if unit == "%":
+        info = client.info("memory")
+        return int(number / 100 * (int(info.get("maxmemory") or 0) or int(info["total_system_memory"])))
+    return int(number * _BYTES[unit])
+
+
+def _refuse_to_delete(plans: list[Plan], options: RunOptions) -> None:
+    for plan in plans:
+        for item in plan.recorded:
+            if item.operation.deletes_documents and not options.yes:
+                raise ConfigError(
+                    f"revision {plan.script.revision} deletes the documents of index "
+                    f"{item.operation.target!r} ({item.operation.title}, documents=True); nothing was done",
+                    hint="say --yes if that is what you want: nothing brings them back",
+                )
+
+
 def _runner(
-    session: Session, history: History, lease: Lease, progress: Progress | None, limit: RejectLimit | None
+    session: Session, history: History, lease: Lease, progress: Progress | None, options: RunOptions
 ) -> Runner:
-    return Runner(session.client, session.server, session.ledger, history, lease, progress or Silent(), limit)
+    return Runner(
+        session.client, session.server, session.ledger, history, lease, progress or Silent(), options
+    )
 
 
 def _applied(records: Mapping[str, RevisionRecord]) -> list[str]:
@@ -388,6 +452,15 @@ def _partial(session: Session, record: RevisionRecord) -> PartialStatus:
         cursor=values.get("cursor"),
         values={name: value for name, value in values.items() if name not in ("operation", "fingerprint")},
         error=record.error,
+    )
+
+
+def kept_status(client: redis.Redis, item: Kept) -> KeptStatus:
+    """One kept index or alias, with the memory that it takes now."""
+    info = index_info(client, item.what)
+    used = memory.used_by(info) if info is not None and item.kind != "alias" else 0
+    return KeptStatus(
+        item.what, item.kind, item.name, item.alias, item.live, item.by, item.since, used, info is not None
     )
 
 

@@ -105,6 +105,43 @@ class HolderStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptStatus:
+    """An index that was replaced and stays for a while, or an alias that an index had before.
+
+    `memory` is in bytes, as far as it can be told; `there` is false where somebody dropped it.
+    """
+
+    what: str
+    kind: str
+    name: str
+    alias: str
+    live: str
+    by: str
+    since: str
+    memory: int
+    there: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackResult(_Result):
+    """Of rollback: the index that the alias leads to again, and the one that it led to before."""
+
+    name: str
+    alias: str
+    live: str
+    before: str
+    revision: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteResult(_Result):
+    """Of complete: what was dropped."""
+
+    dropped: tuple[KeptStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StatusResult(_Result):
     """Of status: where the database is, what is to come, and who is at work."""
 
@@ -118,6 +155,7 @@ class StatusResult(_Result):
     last_error: dict[str, str] | None
     lease: HolderStatus | None
     revisions: tuple[RevisionStatus, ...]
+    kept: tuple[KeptStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

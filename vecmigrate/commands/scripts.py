@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vecmigrate.commands.layouts import DEFAULT_TEMPLATE, SETTINGS, find_template
 from vecmigrate.config import CONFIG_FILE, PYPROJECT, Config
 from vecmigrate.errors import ConfigError, RevisionError
 from vecmigrate.revisions import template
 from vecmigrate.revisions.graph import RevisionGraph
 from vecmigrate.revisions.scripts import Script, load_scripts
-
-_SETTINGS = """\
-specs = "specs"              # folder of the index specs
-migrations = "migrations"    # folder of the migration scripts
-output = "vector_indexes"    # package that `vecmigrate generate` writes
-# redis = "redis://localhost:6379/0"    # --redis, VECMIGRATE_REDIS_URL and REDIS_URL come before it
-"""
-
-_EXAMPLE_SPEC = """\
-version: 1
-name: document                  # singular; the generated functions are called after it
-description: One embedding per document.
-index:
-  name: idx:document            # what applications query: an alias
-  prefix: "document:"           # keys of the indexed hashes: this and the document_id
-key: document_id
-fields:
-  title:    {type: text, default_from: key}
-  category: {type: tag, default: ""}
-  metadata: {type: json}        # stored beside the vector, not indexed
-  embedding:
-    type: vector
-    dims: 384
-    datatype: float32
-    metric: cosine
-    algorithm: hnsw
-"""
-
-_README = """\
-Migration scripts of vecmigrate, one file a revision.
-
-    vecmigrate revision -m "create the document index"    add one
-    vecmigrate history                                    list them
-    vecmigrate upgrade                                    apply what is pending
-
-Files that start with "_" or "." are not read as migrations.
-"""
+from vecmigrate.revisions.template import write_new
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,22 +112,20 @@ class _Candidate:
     depends_on: tuple[str, ...]
 
 
-def init(directory: Path) -> InitResult:
-    """Lay out a project: the configuration, a folder of specs with an example, a folder of migrations.
+def init(directory: Path, *, template: str = DEFAULT_TEMPLATE) -> InitResult:
+    """Lay out a project: the configuration, a folder of specs, a folder of migrations.
 
     A pyproject.toml is left alone: the table to add to it is in the result. Nothing is overwritten, and
     nothing is written where something is in the way.
 
     Raises:
+        ConfigError: There is no such template.
         RevisionError: One of the files exists already, or a folder cannot be written to.
     """
-    files = {
-        directory / "specs" / "document.yaml": _EXAMPLE_SPEC,
-        directory / "migrations" / "README": _README,
-    }
+    files = {directory / name: text for name, text in find_template(template).files.items()}
     pyproject = directory / PYPROJECT
     if not pyproject.exists():
-        files = {directory / CONFIG_FILE: _SETTINGS, **files}
+        files = {directory / CONFIG_FILE: SETTINGS, **files}
     taken = [path for path in (*files, directory / CONFIG_FILE) if path.exists()]
     taken += [path.parent for path in files if path.parent != directory and _has_entries(path.parent)]
     if taken:
@@ -171,9 +134,9 @@ def init(directory: Path) -> InitResult:
             hint="nothing was written; choose another folder",
         )
     for path, text in files.items():
-        template.write_new(path, text)
+        write_new(path, text)
     if pyproject.exists() and "[tool.vecmigrate" not in pyproject.read_text("utf-8", "replace"):
-        return InitResult(tuple(files), f"[tool.vecmigrate]\n{_SETTINGS}", pyproject)
+        return InitResult(tuple(files), f"[tool.vecmigrate]\n{SETTINGS}", pyproject)
     return InitResult(tuple(files))
 
 
@@ -186,6 +149,8 @@ def revision(
     splice: bool = False,
     branch_label: str | None = None,
     depends_on: Sequence[str] = (),
+    details: str = "",
+    statements: str = "",
 ) -> ScriptResult:
     """Write a new migration script that revises `head`.
 
@@ -197,6 +162,8 @@ def revision(
         splice: Allow `head` to be a revision that others revise already.
         branch_label: A name for the branch that starts here.
         depends_on: Revisions of other branches that have to be applied before.
+        details: More lines for the docstring.
+        statements: What `upgrade` does, indented; nothing where it is to be written by hand.
 
     Raises:
         RevisionError: `head` names no revision or several, is no head, or a name is taken or not allowed.
@@ -211,7 +178,16 @@ def revision(
             )
     dependencies = tuple(found for name in depends_on for found in graph.resolve(name))
     labels = (branch_label,) if branch_label else ()
-    return _write(config, message, rev_id=rev_id, parents=parents, labels=labels, depends_on=dependencies)
+    return _write(
+        config,
+        message,
+        rev_id=rev_id,
+        parents=parents,
+        labels=labels,
+        depends_on=dependencies,
+        details=details,
+        statements=statements,
+    )
 
 
 def merge(
@@ -287,6 +263,19 @@ def show(config: Config, identifier: str, *, applied: Collection[str] = ()) -> R
     return _items(scripts, graph, found, reached)
 
 
+def edit(
+    config: Config, identifier: str, *, editor: Callable[[Path], object], applied: Collection[str] = ()
+) -> RevisionsResult:
+    """Let `editor` change the scripts that `identifier` names, one after the other, and read them again.
+
+    Raises:
+        RevisionError: As for `show`; or what was written is no script.
+    """
+    for item in show(config, identifier, applied=applied).items:
+        editor(item.script.path)
+    return show(config, identifier, applied=applied)
+
+
 def _write(
     config: Config,
     message: str,
@@ -295,6 +284,8 @@ def _write(
     parents: tuple[str, ...],
     labels: tuple[str, ...],
     depends_on: tuple[str, ...] = (),
+    details: str = "",
+    statements: str = "",
 ) -> ScriptResult:
     scripts = load_scripts(config.migrations)
     message = " ".join("".join(c if c.isprintable() else " " for c in message).split())
@@ -314,8 +305,10 @@ def _write(
         message=message,
         branch_labels=labels,
         depends_on=depends_on,
+        details=details,
+        statements=statements,
     )
-    template.write_new(path, text)
+    write_new(path, text)
     written = {script.path: script for script in load_scripts(config.migrations)}
     return ScriptResult(written[path])
 

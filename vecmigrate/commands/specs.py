@@ -15,6 +15,7 @@ from vecmigrate.revisions.scripts import display_path
 from vecmigrate.search import ddl
 from vecmigrate.search.versions import ServerVersion, require
 from vecmigrate.spec.load import check_specs, load_specs, spec_files
+from vecmigrate.spec.model import IndexSpec
 
 _VERSION = re.compile(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?")
 
@@ -117,7 +118,7 @@ def show_ddl(config: Config, name: str | None = None, *, server_version: str | N
         ConfigError: No spec has that name, or the version is not one.
         ServerTooOldError: That server lacks something.
     """
-    specs = _load(config)
+    specs = load_configured(config)
     if name is not None:
         known = {spec.name: spec for spec in specs} | {spec.index.name: spec for spec in specs}
         if name not in known:
@@ -162,7 +163,7 @@ def generate(config: Config, *, check: bool = False, output: Path | None = None)
     # Imported here: checking specs needs no templates.
     from vecmigrate.codegen.generate import check_package, generate_package, write_package
 
-    files = generate_package(_load(config), package=directory.name)
+    files = generate_package(load_configured(config), package=directory.name)
     if check:
         diff = check_package(directory, files)
         if diff:
@@ -175,10 +176,11 @@ def generate(config: Config, *, check: bool = False, output: Path | None = None)
     return GenerateResult(directory, tuple(files), tuple(write_package(directory, files)))
 
 
-def _load(config: Config) -> tuple[Any, ...]:
+def load_configured(config: Config) -> tuple[IndexSpec, ...]:
+    """The specs of the configured folder; raises SpecError, and ConfigError where there is none."""
     folder = _folder(config)
     _check_exist((folder,))
-    return tuple(load_specs((folder,)).specs)
+    return load_specs((folder,)).specs
 
 
 def _folder(config: Config) -> Path:

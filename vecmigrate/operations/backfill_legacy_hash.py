@@ -80,7 +80,7 @@ class BackfillLegacyHash(Operation):
 
     @staticmethod
     def _check(context: Context, rejected: int, seen: int, *, final: bool) -> None:
-        limit = context.max_rejects
+        limit = context.options.max_rejects
         # A share means little before everything was seen; a number is final as soon as it is passed.
         if limit is None or (limit.share is not None and not final):
             return

@@ -11,9 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from vecmigrate.errors import IrreversibleError
+from vecmigrate.operations.kept import KeptIndexes
 from vecmigrate.operations.progress import Progress
 from vecmigrate.operations.state import State
 
@@ -43,8 +44,45 @@ class RejectLimit:
         return str(self.count) if self.count is not None else f"{(self.share or 0) * 100:g}%"
 
 
+Verify = Literal["none", "counts", "recall"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the operator asks of a run.
+
+    Attributes:
+        max_rejects: The limit on items set aside, where one was given.
+        max_memory: How many bytes the server may use at the most while a second index is there; None leaves
+            it to the server's own `maxmemory`.
+        verify: How thoroughly a rebuilt index is looked at before the alias leads to it.
+        min_recall: The lowest recall@10 that is accepted; None means 0.95, or what the old index has less
+            0.01.
+        yes: Whether documents may be deleted.
+    """
+
+    max_rejects: RejectLimit | None = None
+    max_memory: int | None = None
+    verify: Verify = "recall"
+    min_recall: float | None = None
+    yes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServerMemory:
+    """Bytes in use, the server's own limit (None: none), and what it does at the limit."""
+
+    used: int
+    maximum: int | None
+    policy: str
+
+
 class StepRecord(Protocol):
     """What the ledger knows of one step. Every write is refused once the lease is lost."""
+
+    @property
+    def number(self) -> int:
+        """Its place among the steps of the revision, from 0."""
 
     def get(self, name: str) -> str | None:
         """The stored value called `name`."""
@@ -56,11 +94,26 @@ class StepRecord(Protocol):
 class SearchServer(Protocol):
     """The commands of RediSearch that operations need; every change goes through the fence."""
 
-    def info(self, name: str) -> dict[str, Any] | None:
-        """FT.INFO as plain values, or None where there is no index and no alias of that name."""
+    def info(self, name: str, *, patient: bool = False) -> dict[str, Any] | None:
+        """FT.INFO as plain values, or None where there is no index and no alias of that name.
+
+        With `patient` a server that is being restarted is waited for, as long as the lease lasts.
+        """
+
+    def names(self) -> list[str]:
+        """The names of all indexes."""
+
+    def setting(self, name: str) -> str | None:
+        """A setting of RediSearch such as TIMEOUT, or None where this server does not tell it."""
+
+    def memory(self) -> ServerMemory:
+        """How much memory the server uses, and may."""
 
     def change(self, *words: str) -> None:
         """Run one command that changes something, in one step with the check of the lease."""
+
+    def replace_plain(self, name: str, physical: str) -> None:
+        """Drop the plain index `name` and let an alias of that name lead to `physical`, without a gap."""
 
     def require(self, spec: Any) -> None:
         """Raise ServerTooOldError where the server lacks something that `spec` asks for."""
@@ -86,8 +139,12 @@ class Context(Protocol):
         """Who listens."""
 
     @property
-    def max_rejects(self) -> RejectLimit | None:
-        """The limit on items set aside, where one was given."""
+    def options(self) -> RunOptions:
+        """What the operator asked for."""
+
+    @property
+    def kept(self) -> KeptIndexes:
+        """The indexes that were replaced and stay for a while."""
 
     @property
     def search(self) -> SearchServer:
@@ -122,6 +179,11 @@ class Operation(ABC):
     def title(self) -> str:
         """What lists and progress bars call it."""
         return f"{self.kind} {self.target}"
+
+    @property
+    def deletes_documents(self) -> bool:
+        """Whether it deletes documents, which is never done without `--yes`."""
+        return False
 
     @abstractmethod
     def apply(self, state: State, revision: str) -> State:

@@ -9,12 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vecmigrate.errors import OperationError
+from vecmigrate.operations.alter_index import AlterIndex
 from vecmigrate.operations.backfill_legacy_hash import BackfillLegacyHash
 from vecmigrate.operations.base import Operation
+from vecmigrate.operations.complete import Complete
 from vecmigrate.operations.create_index import CreateIndex
 from vecmigrate.operations.drop_index import DropIndex
 from vecmigrate.operations.execute import Execute
 from vecmigrate.operations.publish_index import PublishIndex
+from vecmigrate.operations.rebuild_index import RebuildIndex
+from vecmigrate.operations.rename_index import RenameIndex
+from vecmigrate.operations.rollback import Rollback
 from vecmigrate.operations.run import Function, Run
 from vecmigrate.operations.state import State
 from vecmigrate.spec.build import spec_from_mapping
@@ -118,15 +123,45 @@ class Recorder:
             "key": key,
             "fields": fields,
         }
-        self._add(CreateIndex(spec_from_mapping(mapping), publish))
+        self._add(CreateIndex(spec_from_mapping(mapping, names=False), publish))
 
     def publish_index(self, name: str) -> None:
         """Let the alias lead to an index that `create_index(…, publish=False)` built, once it is complete."""
         self._add(PublishIndex(name))
 
-    def drop_index(self, name: str) -> None:
-        """Drop the index behind the alias. Documents stay."""
-        self._add(DropIndex(name))
+    def rebuild_index(self, name: str, **changes: Any) -> None:
+        """Build the index `name` anew with `changes` while the old one answers, and cut over to it.
+
+            op.rebuild_index("tool", embedding={"m": 32})
+
+        What can be changed, and how that is said, stands in `vecmigrate.spec.change`. The new index is
+        verified before the alias leads to it, and the old one is kept until `complete`.
+
+        Raises:
+            SpecError: The changes name no field, or what comes out is no spec.
+            OperationError: Documents would have to be written anew.
+        """
+        self._add(RebuildIndex(name, changes))
+
+    def alter_index(self, name: str, *, add: Mapping[str, Mapping[str, Any]]) -> None:
+        """Let the index `name` know fields whose values are stored already, by FT.ALTER. No vectors."""
+        self._add(AlterIndex(name, add))
+
+    def rename_index(self, name: str, *, to: str | None = None, index_name: str | None = None) -> None:
+        """Give the spec another name, or its index another alias; the old alias stays until `complete`."""
+        self._add(RenameIndex(name, to, index_name))
+
+    def complete(self, name: str) -> None:
+        """Drop what is kept of the index `name`: there is no rollback by an alias update after that."""
+        self._add(Complete(name))
+
+    def rollback(self, name: str) -> None:
+        """Go back to the index that the last rebuild of `name` replaced; where it is gone, build it anew."""
+        self._add(Rollback(name))
+
+    def drop_index(self, name: str, *, documents: bool = False) -> None:
+        """Drop the index behind the alias. Documents stay, unless `documents` is true and `--yes` is said."""
+        self._add(DropIndex(name, documents=documents))
 
     def backfill_legacy_hash(self, name: str, *, embeddings_key: str, metadata_key: str) -> None:
         """Write one document for each item of a legacy monolithic hash into the index `name`.

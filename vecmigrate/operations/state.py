@@ -21,16 +21,27 @@ def physical_name(index_name: str, revision: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class IndexState:
-    """One index: its spec, the revision that built it, and whether the alias leads to it yet."""
+    """One index: its spec, the revision that built it, and whether the alias leads to it yet.
+
+    `physical` is the index behind the alias, unless a plain index was adopted. It is kept apart from the spec
+    because a renamed index keeps the name that it was built under. `previous` is what the last rebuild
+    replaced, which is what a rollback goes back to.
+    """
 
     spec: IndexSpec
     revision: str
     published: bool = True
+    physical: str = ""
+    previous: IndexState | None = None
+
+    def __post_init__(self) -> None:
+        if not self.physical:
+            object.__setattr__(self, "physical", physical_name(self.spec.index.name, self.revision))
 
     @property
-    def physical(self) -> str:
-        """The index behind the alias, unless a plain index was adopted."""
-        return physical_name(self.spec.index.name, self.revision)
+    def plain(self) -> str:
+        """What a plain index that was adopted in the place of `physical` is called."""
+        return self.physical.rpartition("@")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,27 @@ class State:
         return State(
             tuple(replace(item, published=True) if item.spec.name == name else item for item in self.indexes)
         )
+
+    def with_changed(self, name: str, index: IndexState) -> State:
+        """This state with `index` in the place of the index `name`.
+
+        Raises:
+            OperationError: There is none, or another index has the new name or alias.
+        """
+        self.get(name)
+        for item in self.indexes:
+            if item.spec.name != name and item.spec.name == index.spec.name:
+                raise OperationError(
+                    f"index {index.spec.name!r} was created already, in revision {item.revision}",
+                    hint="choose another name",
+                )
+            if item.spec.name != name and item.spec.index.name == index.spec.index.name:
+                raise OperationError(
+                    f"alias {index.spec.index.name!r} belongs to index {item.spec.name!r} "
+                    "(one alias an index)",
+                    hint="choose another index.name",
+                )
+        return State(tuple(index if item.spec.name == name else item for item in self.indexes))
 
     def without_index(self, name: str) -> State:
         """This state less the index `name`; raises OperationError where there is none."""

@@ -17,6 +17,10 @@ _LONGEST_SLUG = 40
 
 _TEMPLATE = '''\
 """{{ message | docstring }}
+{%- if details %}
+
+{{ details | docstrings }}
+{%- endif %}
 
 Revision ID: {{ revision }}
 Revises: {{ down_revision | join(", ") or "base" }}
@@ -37,11 +41,17 @@ depends_on = {{ depends_on | identifiers }}
 
 
 def upgrade(op: Recorder) -> None:
+{%- if statements %}
+{{ statements }}
+{%- else %}
     """Record what this revision changes."""
+{%- endif %}
 
 
 def downgrade(op: Recorder) -> None:
+{%- if not statements %}
     """Record how to take it back."""
+{%- endif %}
     op.revert(upgrade)
 '''
 
@@ -73,8 +83,13 @@ def render_script(
     branch_labels: Sequence[str] = (),
     depends_on: Sequence[str] = (),
     created: datetime | None = None,
+    details: str = "",
+    statements: str = "",
 ) -> str:
-    """The text of a new migration script; `created` is now (in UTC) where it is not given."""
+    """The text of a new migration script; `created` is now (in UTC) where it is not given.
+
+    `details` are lines for the docstring, below the message; `statements` is what `upgrade` does, indented.
+    """
     import jinja2
 
     environment = jinja2.Environment(
@@ -82,7 +97,12 @@ def render_script(
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - the output is Python, for which the filters quote
     )
-    environment.filters |= {"docstring": _in_docstring, "python": _quoted, "identifiers": _identifiers}
+    environment.filters |= {
+        "docstring": _in_docstring,
+        "docstrings": _lines_in_docstring,
+        "python": _quoted,
+        "identifiers": _identifiers,
+    }
     moment = created or datetime.now(UTC)
     return environment.from_string(_TEMPLATE).render(
         revision=revision,
@@ -91,6 +111,8 @@ def render_script(
         branch_labels=tuple(branch_labels),
         depends_on=tuple(depends_on),
         created=moment.isoformat(sep=" ", timespec="seconds"),
+        details=details,
+        statements=statements,
     )
 
 
@@ -129,6 +151,11 @@ def _in_docstring(text: str) -> str:
     one_line = " ".join(text.split())
     escaped = one_line.replace("\\", "\\\\").replace('"""', r"\"\"\"")
     return f'{escaped[:-1]}\\"' if escaped.endswith('"') else escaped
+
+
+def _lines_in_docstring(text: str) -> str:
+    # The last quotes of the docstring follow on a line of their own.
+    return text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
 
 
 def _quoted(text: str) -> str:

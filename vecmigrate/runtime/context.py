@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import redis
 
 from vecmigrate.backfill.books import Books
-from vecmigrate.operations.base import RejectLimit
+from vecmigrate.operations.base import RunOptions
 from vecmigrate.operations.progress import Progress
 from vecmigrate.operations.state import State
+from vecmigrate.runtime.kept import KeptLedger
 from vecmigrate.runtime.ledger import LedgerWriter, Step, books
 from vecmigrate.runtime.search_server import FencedSearch
 
@@ -22,10 +23,15 @@ class RunContext:
     state: State
     step: Step
     progress: Progress
-    max_rejects: RejectLimit | None
+    options: RunOptions
     search: FencedSearch
     client: redis.Redis
     writer: LedgerWriter
+
+    @property
+    def kept(self) -> KeptLedger:
+        """The indexes that were replaced and stay for a while."""
+        return KeptLedger(self.writer)
 
     def upgrade_step(self, step: int) -> Step:
         """The step that this revision's upgrade recorded under that number."""

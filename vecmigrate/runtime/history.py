@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,17 @@ class History:
         self._record(revision)
         return self._states[revision]
 
+    def state_of(self, revisions: Collection[str]) -> State:
+        """The state where `revisions`, and all that they stand on, are applied; raises as `state` does."""
+        tops = self.graph.current(revisions)
+        for name in tops:
+            self._record(name)
+        if len(tops) == 1:
+            return self._states[tops[0]]
+        return self._fold(
+            self.graph.ordered({*tops, *self.graph.ancestors(*tops)}), f"the branches {' and '.join(tops)}"
+        )
+
     def check_unaltered(self, applied: Mapping[str, RevisionRecord]) -> None:
         """Raise HistoryAlteredError where an applied script was changed or is gone."""
         for revision, record in applied.items():
@@ -125,16 +136,19 @@ class History:
         if len(script.down_revision) == 1 and not script.depends_on:
             return self._states[script.down_revision[0]]
         # Where branches meet, what one of them did must not be lost for the other not having done it.
+        where = f"{display_path(script.path)}:{script.line}: the branches that meet in {revision}"
+        return self._fold(self.graph.ordered(self.graph.ancestors(revision)), where)
+
+    def _fold(self, revisions: Iterable[str], what: str) -> State:
+        """The state after all of `revisions`, which are recorded and in order."""
         state = State()
-        for name in self.graph.ordered(self.graph.ancestors(revision)):
+        for name in revisions:
             for item in self._upgrades[name]:
                 try:
                     state = item.operation.apply(state, name)
                 except VecmigrateError as error:
                     raise ScriptError(
-                        f"{display_path(script.path)}:{script.line}: the branches that meet in {revision} do "
-                        f"not fit together: in {name}, {error.message}",
-                        hint=error.hint,
+                        f"{what} do not fit together: in {name}, {error.message}", hint=error.hint
                     ) from error
         return state
 

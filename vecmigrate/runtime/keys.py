@@ -39,6 +39,11 @@ class LedgerKeys:
         """Stream: every run, append-only."""
         return self._key("log")
 
+    @property
+    def kept(self) -> str:
+        """Hash: an index that was replaced, or an old alias → JSON of what is known of it."""
+        return self._key("kept")
+
     def steps(self, revision: str) -> str:
         """Hash: what is known of each step of `revision`."""
         return self._key(f"steps:{revision}")

@@ -21,13 +21,13 @@ from vecmigrate.runtime.lease import Lease, whoami
 
 # "running" is written first; a runner that is killed leaves it so, which reads as partial once the lease is
 # gone.
-Status: TypeAlias = Literal["running", "partial", "applied", "reverting"]
+Status: TypeAlias = Literal["running", "partial", "applied", "reverting", "rolled back"]
 Direction: TypeAlias = Literal["u", "d"]
 RejectKind: TypeAlias = Literal["rejected", "remark"]
 
 PAGE = 500
 # What a step remembers in order not to do again what it has done.
-_OF_ONE_RUN = frozenset({"status", "cursor", "run_id"})
+_OF_ONE_RUN = frozenset({"status", "cursor", "run_id", "stage"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class LedgerWriter:
         text = orjson.dumps(asdict(record))
         self.lease.guarded(
             ("HSET", self.keys.revisions, record.revision, text),
-            self._log(event, record.revision, record.error),
+            self.log_entry(event, record.revision, record.error),
             keys=[self.keys.revisions, self.keys.log],
         )
 
@@ -179,7 +179,7 @@ class LedgerWriter:
             ]
             commands.append(("UNLINK", *doomed))
             keys += doomed
-        self.lease.guarded(*commands, self._log(event, revision, None), keys=keys)
+        self.lease.guarded(*commands, self.log_entry(event, revision, None), keys=keys)
 
     def reopen(self, revision: str) -> None:
         """Let every step of the upgrade be run again; what it wrote stays known, the downgrade does not."""
@@ -187,7 +187,7 @@ class LedgerWriter:
         names = [key.decode() for key in stored]
         doomed = [name for name in names if name.startswith("d") or name.partition(":")[2] in _OF_ONE_RUN]
         commands = [("HDEL", self.keys.steps(revision), *doomed)] if doomed else []
-        log = self._log("upgrade after a partial downgrade", revision, None)
+        log = self.log_entry("upgrade after a partial downgrade", revision, None)
         self.lease.guarded(*commands, log, keys=[self.keys.steps(revision), self.keys.log])
 
     def clear_steps(self, revision: str, direction: Direction) -> None:
@@ -197,7 +197,8 @@ class LedgerWriter:
         if doomed:
             self.lease.guarded(("HDEL", self.keys.steps(revision), *doomed), keys=[self.keys.steps(revision)])
 
-    def _log(self, event: str, revision: str, error: str | None) -> tuple[str, ...]:
+    def log_entry(self, event: str, revision: str, error: str | None) -> tuple[str, ...]:
+        """The words that append an entry to the log; to be run with `lease.guarded`."""
         return (
             "XADD", self.keys.log, "*", "event", event, "revision", revision,
             "by", f"{whoami()}@{socket.gethostname()}", "token", self.lease.identity.partition(":")[0],
@@ -211,8 +212,13 @@ class Step:
     def __init__(self, writer: LedgerWriter, revision: str, number: int, direction: Direction) -> None:
         self._writer = writer
         self._key = writer.keys.steps(revision)
-        self.number = number
+        self._number = number
         self.prefix = f"{direction}{number}:"
+
+    @property
+    def number(self) -> int:
+        """Its place among the steps of the revision, from 0."""
+        return self._number
 
     def get(self, name: str) -> str | None:
         """The stored value called `name`."""

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import redis
 
-from vecmigrate.errors import LeaseLostError, PartialError, TooManyRejectsError, VecmigrateError
-from vecmigrate.operations.base import Operation, RejectLimit
+from vecmigrate.errors import (
+    LeaseLostError,
+    MemoryLimitError,
+    PartialError,
+    TooManyRejectsError,
+    VecmigrateError,
+    VerificationError,
+)
+from vecmigrate.operations.base import Operation, RunOptions
 from vecmigrate.operations.progress import Progress
 from vecmigrate.runtime.connect import Server
 from vecmigrate.runtime.context import RunContext
@@ -60,7 +67,7 @@ class Runner:
     history: History
     lease: Lease
     progress: Progress
-    max_rejects: RejectLimit | None = None
+    options: RunOptions = field(default_factory=RunOptions)
 
     def upgrade(self, revision: str) -> RevisionOutcome:
         """Apply `revision`, from the step where an earlier run stopped.
@@ -118,7 +125,7 @@ class Runner:
                 outcomes.append(StepOutcome(number, item.operation.title, step.all(), 0.0, resumed=True))
                 continue
             context = RunContext(
-                revision, item.state, step, self.progress, self.max_rejects, search, self.client, writer
+                revision, item.state, step, self.progress, self.options, search, self.client, writer
             )
             record = writer.at_step(record, number)
             step.put(
@@ -144,9 +151,9 @@ class Runner:
         except LeaseLostError:
             # Somebody else may be at work already: nothing may be written, the error neither.
             raise
-        except TooManyRejectsError as error:
+        except (TooManyRejectsError, VerificationError, MemoryLimitError) as error:
             failed(error.message)
-            raise TooManyRejectsError(f"{where}: {error.message}", hint=error.hint) from error
+            raise type(error)(f"{where}: {error.message}", hint=error.hint) from error
         except VecmigrateError as error:
             failed(error.message)
             raise PartialError(f"{where}: {error.message}", hint=error.hint or _AGAIN) from error

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import redis
 
+from vecmigrate.operations.base import ServerMemory
 from vecmigrate.runtime.connect import Server
 from vecmigrate.runtime.lease import Lease
-from vecmigrate.search import reply, versions
+from vecmigrate.search import ddl, reply, versions
 from vecmigrate.spec.model import IndexSpec
+
+RETRY_SECONDS = 0.2
 
 # What RediSearch answers where there is no such index: 2.x, then 8.x.
 _UNKNOWN = ("unknown index name", "no such index", "index not found", "search_index_not_found")
@@ -23,25 +28,93 @@ class FencedSearch:
         self._lease = lease
         self._server = server
 
-    def info(self, name: str) -> dict[str, Any] | None:
-        """FT.INFO as plain values, or None where there is no index and no alias of that name."""
-        return index_info(self._client, name)
+    def info(self, name: str, *, patient: bool = False) -> dict[str, Any] | None:
+        """FT.INFO as plain values, or None where there is no index and no alias of that name.
+
+        With `patient` a server that is being restarted is waited for, as long as the lease lasts.
+        """
+        while True:
+            try:
+                return index_info(self._client, name)
+            except redis.AuthenticationError:
+                raise
+            except (redis.ConnectionError, redis.TimeoutError):
+                # Loading its data counts among them. Whether we may go on afterwards, the lease tells.
+                if not patient:
+                    raise
+                self._lease.check()
+                time.sleep(RETRY_SECONDS)
+
+    def names(self) -> list[str]:
+        """The names of all indexes."""
+        return [reply.text(name) for name in self._client.execute_command("FT._LIST")]
+
+    def setting(self, name: str) -> str | None:
+        """A setting of RediSearch such as TIMEOUT, or None where this server does not tell it."""
+        return search_setting(self._client, name)
+
+    def memory(self) -> ServerMemory:
+        """How much memory the server uses, and may."""
+        info: Any = self._client.info("memory")
+        return ServerMemory(
+            int(info["used_memory"]),
+            int(info.get("maxmemory") or 0) or None,
+            str(info.get("maxmemory_policy", "noeviction")),
+        )
 
     def change(self, *words: str) -> None:
         """Run one command that changes something, in one step with the check of the lease."""
+        run_together(self._client, self._lease, [words])
+
+    def replace_plain(self, name: str, physical: str) -> None:
+        """Drop the plain index `name` and let an alias of that name lead to `physical`, without a gap.
+
+        The index shadows the alias until it is dropped. Both happen in one step: FT.DROPINDEX follows
+        aliases, so it must never be sent for a plain index that is gone already.
+        """
+        swap = [ddl.ft_alias_add(name, physical), ddl.ft_drop_index(name)]
         try:
-            self._lease.guarded(words)
+            run_together(self._client, self._lease, swap)
         except redis.ResponseError as error:
-            if "not allowed from script" not in str(error):
+            if "already exists" not in str(error).lower():
                 raise
-            # Some commands may not run in a script; then the check comes first, and a moment later the
-            # command.
-            self._lease.guarded(("TIME",))
-            self._client.execute_command(*words)
+            # An earlier try that could not do both in one step.
+            run_together(self._client, self._lease, [ddl.ft_alias_del(name), *swap])
 
     def require(self, spec: IndexSpec) -> None:
         """Raise ServerTooOldError where the server lacks something that `spec` asks for."""
         versions.require(spec, self._server.version)
+
+
+def run_together(
+    client: redis.Redis,
+    lease: Lease,
+    commands: Sequence[Sequence[str | bytes | int]],
+    *,
+    keys: Sequence[str] = (),
+) -> None:
+    """Run `commands` in one atomic step with the check of the lease; `keys` are those that they touch."""
+    try:
+        lease.guarded(*commands, keys=keys)
+    except redis.ResponseError as error:
+        if "not allowed from script" not in str(error):
+            raise
+        # Some commands may not run in a script; then the check comes first, and a moment later the
+        # command.
+        for words in commands:
+            lease.guarded(("TIME",))
+            client.execute_command(*words)
+
+
+def search_setting(client: redis.Redis, name: str) -> str | None:
+    """A setting of RediSearch, or None where this server does not tell it."""
+    try:
+        found: Any = client.execute_command("FT.CONFIG", "GET", name)
+    except redis.ResponseError:
+        # Gone from Redis 8 in cluster mode, and a user may not be allowed to ask.
+        return None
+    pairs = list(found.items()) if isinstance(found, dict) else found
+    return reply.text(pairs[0][1]) if pairs else None
 
 
 def index_info(client: redis.Redis, name: str) -> dict[str, Any] | None:

@@ -81,6 +81,11 @@ def ft_alias_del(alias: str) -> Command:
     return ("FT.ALIASDEL", alias)
 
 
+def ft_alter_add(index: str, item: Field, storage: Storage) -> Command:
+    """FT.ALTER: `index` shall know the field `item` too."""
+    return ("FT.ALTER", index, "SCHEMA", "ADD", *_field(item, storage))
+
+
 def ft_drop_index(index: str, *, delete_documents: bool = False) -> Command:
     """FT.DROPINDEX: drop `index`, and with `delete_documents` every document in it.
 

@@ -1,8 +1,8 @@
 """What FT.INFO says of an index, held against a spec.
 
-This is for finding drift and for adopting indexes that exist, never for making specs. FT.INFO does not show
-everything: `differences` is about what it shows, `invisible` lists what it does not. What an older server
-does not print is taken for invisible too.
+This is for finding drift and for adopting indexes that exist. FT.INFO does not show everything:
+`differences` is about what it shows, `invisible` lists what it does not. What an older server does not print
+is taken for invisible too.
 
 Shown, on RediSearch 2.10.5 and in Redis 8: key type, prefixes, filter, language, score and payload settings,
 NOOFFSETS, NOHL, NOFIELDS, NOFREQS, MAXTEXTFIELDS, stopwords, and of each field all but PHONETIC and the
@@ -67,7 +67,7 @@ class Difference:
 
     def __str__(self) -> str:
         where = f"field {self.field!r}: " if self.field is not None else ""
-        return f"{where}{self.option} is {_say(self.found)} (expected {_say(self.wanted)})"
+        return f"{where}{self.option} is {said(self.found)} (expected {said(self.wanted)})"
 
 
 def differences(spec: IndexSpec, info: Info) -> tuple[Difference, ...]:
@@ -101,6 +101,23 @@ def invisible(spec: IndexSpec) -> tuple[str, ...]:
             if value is not None and value != default
         ]
     return tuple(texts)
+
+
+def said(value: object) -> str:
+    """A value of an option, for a message."""
+    match value:
+        case None:
+            return "absent"
+        case True:
+            return "on"
+        case False:
+            return "off"
+        case list():
+            return "(" + ", ".join(repr(item) for item in value) + ")"
+        case str():
+            return repr(value)
+        case _:
+            return str(value)
 
 
 def _invisible_options(item: Field) -> Iterator[tuple[str, str | float | None, str | float | None]]:
@@ -262,19 +279,3 @@ def _words(words: Any) -> list[str] | None:
 
 def _option_text(option: str, value: str | float) -> str:
     return f"{option} {value if isinstance(value, str) else number_word(value)}"
-
-
-def _say(value: object) -> str:
-    match value:
-        case None:
-            return "absent"
-        case True:
-            return "on"
-        case False:
-            return "off"
-        case list():
-            return "(" + ", ".join(repr(item) for item in value) + ")"
-        case str():
-            return repr(value)
-        case _:
-            return str(value)

@@ -7,7 +7,7 @@ by `spec.check` first; building then only fills in what was left out.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from vecmigrate.errors import SpecError
@@ -58,7 +58,10 @@ _ALGORITHM_NAMES: Final = {cls: name for name, cls in ALGORITHM_CLASSES.items()}
 _FLOATS: Final = frozenset({"weight", "score", "epsilon"})
 # Attributes that the model spells otherwise than the mapping, or that are no keys of their own.
 _SPECIAL: Final = frozenset(
-    {"name", "path", "source", "default_from_key", "indexed", "location", "algorithm", "prefixes"}
+    {
+        *("name", "path", "source", "default_from_key", "indexed", "renamed_from", "location"),
+        *("algorithm", "prefixes"),
+    }
 )
 # What decides how a vector is searched is written out even where it is the default, so that a reader of
 # a migration sees it.
@@ -110,8 +113,23 @@ def build_spec(mapping: Mapping[str, Any], *, locate: Locate = nowhere) -> Index
         fields=fields,
         helpers=resolve_helpers(name, key, first_vector, mapping.get("helpers", {})),
         description=mapping.get("description", ""),
+        renamed_from=mapping.get("renamed_from"),
         location=locate(()),
+        places=dict(_places(mapping, locate)),
     )
+
+
+def _places(mapping: Mapping[str, Any], locate: Locate) -> Iterator[tuple[tuple[str, ...], Location]]:
+    """Where each value is that a change can be about: options of the index, of fields, of helpers."""
+    paths: list[tuple[str, ...]] = [(key,) for key in mapping]
+    paths += [
+        (section, key) for section in ("index", "fields", "helpers") for key in mapping.get(section, {})
+    ]
+    paths += [("fields", name, key) for name, field in mapping["fields"].items() for key in field]
+    for path in paths:
+        found = locate(path)
+        if found is not None:
+            yield path, found
 
 
 def _build_field(
@@ -125,6 +143,7 @@ def _build_field(
         "source": given.pop("from", default_source(name, kind, holder)),
         "default_from_key": given.pop("default_from", None) == "key",
         "indexed": given.pop("index", kind != "json"),
+        "renamed_from": given.pop("renamed_from", None),
         "location": location,
     }
     if kind == "tag":
@@ -165,6 +184,8 @@ def spec_to_mapping(spec: IndexSpec) -> dict[str, Any]:
             body["default_from"] = "key"
         if field.path != default_path(field.name, spec.index.storage):
             body["path"] = field.path
+        if field.renamed_from is not None:
+            body["renamed_from"] = field.renamed_from
         if not field.indexed and kind != "json":
             body["index"] = False
         body.update(_options(field))
@@ -177,6 +198,8 @@ def spec_to_mapping(spec: IndexSpec) -> dict[str, Any]:
             body.update(_options(field.algorithm))
         fields[field.name] = body
     mapping: dict[str, Any] = {"version": VERSION, "name": spec.name}
+    if spec.renamed_from is not None:
+        mapping["renamed_from"] = spec.renamed_from
     if spec.description:
         mapping["description"] = spec.description
     mapping.update(index=index, key=spec.key, fields=fields)
@@ -199,19 +222,25 @@ def _options(
     return options
 
 
-def check_mapping(mapping: Any, findings: Findings, raw: Mapping[KeyPath, str]) -> dict[str, Any]:
+def check_mapping(
+    mapping: Any, findings: Findings, raw: Mapping[KeyPath, str], *, names: bool = True
+) -> dict[str, Any]:
     """Note everything that is wrong with one spec, and return the parts of it that fit the schema.
 
-    `mapping` is made of plain values (see `check.plain`); `raw` has its scalars as written in YAML.
+    `mapping` is made of plain values (see `check.plain`); `raw` has its scalars as written in YAML. Without
+    `names`, nothing is said of names that would clash in generated code.
     """
     check_schema(mapping, findings, raw)
     sound = prune(mapping if isinstance(mapping, dict) else {}, findings)
-    check_rules(sound, findings)
+    check_rules(sound, findings, names=names)
     return sound
 
 
-def spec_from_mapping(mapping: Mapping[str, Any]) -> IndexSpec:
+def spec_from_mapping(mapping: Mapping[str, Any], *, names: bool = True) -> IndexSpec:
     """The spec that a mapping describes, such as a migration gives; `version` may be left out.
+
+    Migrations leave the helpers out, and with them what would keep names in generated code apart: without
+    `names` such clashes are no problem.
 
     Raises:
         SpecError: The mapping is no spec; each problem names the path of the value, such as
@@ -221,7 +250,7 @@ def spec_from_mapping(mapping: Mapping[str, Any]) -> IndexSpec:
     given = plain(mapping, findings)
     if isinstance(given, dict):
         given = {"version": VERSION, **given}
-    check_mapping(given, findings, {})
+    check_mapping(given, findings, {}, names=names)
     if findings.failed:
         raise SpecError([problem for problem in findings.problems if problem.severity == "error"])
     return build_spec(given)

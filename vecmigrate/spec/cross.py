@@ -17,6 +17,7 @@ class Claims:
 
     findings: Findings
     names: dict[str, KeyPath] = field(default_factory=dict)
+    former: dict[str, KeyPath] = field(default_factory=dict)
     indexes: dict[str, KeyPath] = field(default_factory=dict)
     prefixes: dict[str, KeyPath] = field(default_factory=dict)
     functions: dict[str, KeyPath] = field(default_factory=dict)
@@ -29,6 +30,8 @@ def claims_of(mapping: Mapping[str, Any], findings: Findings) -> Claims:
     if "name" in mapping:
         claims.names[mapping["name"]] = ("name",)
         claims.classes.update((name, ("name",)) for name in class_names(mapping["name"]))
+    if "renamed_from" in mapping:
+        claims.former[mapping["renamed_from"]] = ("renamed_from",)
     if "name" in mapping["index"]:
         claims.indexes[mapping["index"]["name"]] = ("index", "name")
     prefix = mapping["index"].get("prefix", [])
@@ -50,6 +53,7 @@ def check_together(specs: Sequence[Claims]) -> None:
         ("class name", "name-collision", [spec.classes for spec in specs]),
     ):
         _check_unique(kind, code, specs, claimed)
+    _check_former([spec for spec in specs if spec.former], specs)
     for spec in specs:
         others = [other for other in specs if other is not spec]
         for prefix, path in spec.prefixes.items():
@@ -68,6 +72,18 @@ def _check_unique(
                 continue
             message = f"the {kind} `{value}` is already taken in {place}"
             spec.findings.add(code, path, message, "a different one in each spec")
+
+
+def _check_former(renamed: Sequence[Claims], specs: Sequence[Claims]) -> None:
+    claimed: dict[str, str] = {}
+    for spec in renamed:
+        for name, path in spec.former.items():
+            holder = next((other for other in specs if other is not spec and name in other.names), None)
+            taken = holder.findings.place(holder.names[name]) if holder is not None else claimed.get(name)
+            if taken is not None:
+                message = f"the spec was called `{name}`, and that name belongs to {taken}"
+                spec.findings.add("bad-rename", path, message, "a name that no other spec has or had")
+            claimed.setdefault(name, spec.findings.place(path))
 
 
 def _check_prefix(prefix: str, path: KeyPath, spec: Claims, others: Sequence[Claims]) -> None:

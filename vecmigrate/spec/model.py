@@ -6,6 +6,7 @@ whoever reads a spec never asks what an absent key means. `spec.build` makes the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -82,7 +83,8 @@ class FieldBase:
 
     `name` is the attribute that queries and results use; `path` is where the value lies in the document:
     the name of the hash field, or a JSON path. `indexed` is false for values that are stored only.
-    `location` is where the spec declares the field; it takes no part in comparisons.
+    `location` is where the spec declares the field and `renamed_from` what it says the field was called
+    before; they take no part in comparisons.
     """
 
     name: str
@@ -91,6 +93,7 @@ class FieldBase:
     default: str | int | float | None = None
     default_from_key: bool = False
     indexed: bool = True
+    renamed_from: str | None = field(default=None, compare=False)
     location: Location | None = field(default=None, compare=False, repr=False)
 
 
@@ -234,7 +237,12 @@ class Helpers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexSpec:
-    """One index: what it is called, what is stored, how it is searched, what its helpers are called."""
+    """One index: what it is called, what is stored, how it is searched, what its helpers are called.
+
+    `places` says where the file has each value, by its path in the mapping, such as
+    `("fields", "embedding", "m")`; with `location` and `renamed_from`, the name that the spec had before, it
+    takes no part in comparisons.
+    """
 
     name: str
     key: str
@@ -242,7 +250,9 @@ class IndexSpec:
     fields: tuple[Field, ...]
     helpers: Helpers
     description: str = ""
+    renamed_from: str | None = field(default=None, compare=False)
     location: Location | None = field(default=None, compare=False, repr=False)
+    places: Mapping[tuple[str, ...], Location] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def vectors(self) -> tuple[VectorField, ...]:
@@ -276,6 +286,13 @@ class IndexSpec:
     def prefix(self) -> str:
         """The prefix that helpers write under: the first one."""
         return self.index.prefixes[0]
+
+    def place(self, *path: str) -> Location | None:
+        """Where the file has the value at `path`, or what it would be part of; None without a file."""
+        for depth in range(len(path), 0, -1):
+            if path[:depth] in self.places:
+                return self.places[path[:depth]]
+        return self.location
 
     def field(self, name: str) -> Field:
         """The field called `name`; raises KeyError where there is none."""

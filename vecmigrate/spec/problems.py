@@ -56,6 +56,7 @@ CODES: Final[dict[str, str]] = {
     "not-indexed": "A field that is not indexed has options of the index.",
     "not-stored": "A field that is only indexed says how it is stored, or cannot be stored but has to be.",
     "path-overlap": "Two fields would be written to one place.",
+    "bad-rename": "`renamed_from` gives a name that something still has, or that two things say they had.",
     "duplicate-field": "Two fields index one path in the same way.",
     "duplicate-name": "Two specs have one name.",
     "duplicate-index": "Two specs have one index name.",

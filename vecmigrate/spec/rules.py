@@ -55,8 +55,11 @@ def prune(mapping: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
     return pruned
 
 
-def check_rules(mapping: Mapping[str, Any], findings: Findings) -> None:
-    """Note what is wrong with a spec, of which `mapping` has the parts that fit the schema (see `prune`)."""
+def check_rules(mapping: Mapping[str, Any], findings: Findings, *, names: bool = True) -> None:
+    """Note what is wrong with a spec, of which `mapping` has the parts that fit the schema (see `prune`).
+
+    `names`: also what would have one name in generated code.
+    """
     fields: _Fields = mapping["fields"]
     if not any(field["type"] == "vector" for field in fields.values()) and findings.is_clean(("fields",)):
         findings.add(
@@ -66,13 +69,15 @@ def check_rules(mapping: Mapping[str, Any], findings: Findings) -> None:
         _check_options(("fields", name), field, findings)
     _check_metadata(fields, findings)
     _check_text_count(fields, findings)
+    _check_renames(mapping, findings)
     _check_prefixes(mapping["index"].get("prefix"), findings)
     if findings.is_clean(("index", "storage")):
         storage = mapping["index"].get("storage", defaults.STORAGE)
         _check_index_paths(mapping["index"], storage, findings)
         _check_paths(fields, storage, findings)
         _check_duplicates(fields, storage, findings)
-    check_names(mapping, findings)
+    if names:
+        check_names(mapping, findings)
 
 
 def _check_options(path: KeyPath, field: Mapping[str, Any], findings: Findings) -> None:
@@ -169,6 +174,26 @@ def _check_metadata(fields: _Fields, findings: Findings) -> None:
         )
 
 
+def _check_renames(mapping: Mapping[str, Any], findings: Findings) -> None:
+    if "name" in mapping and mapping.get("renamed_from") == mapping["name"]:
+        message = f"`renamed_from` is the name that the spec has now, `{mapping['name']}`"
+        findings.add("bad-rename", ("renamed_from",), message, "the name that it had before")
+    fields: _Fields = mapping["fields"]
+    claimed: dict[str, str] = {}
+    for name, field in fields.items():
+        before = field.get("renamed_from")
+        if before is None:
+            continue
+        path: KeyPath = ("fields", name, "renamed_from")
+        if before in fields:
+            message = f"the field `{name}` was called `{before}`, and there is a field of that name"
+            findings.add("bad-rename", path, message, "a name that no field has any more")
+        elif before in claimed:
+            message = f"the field `{name}` was called `{before}`, and so was `{claimed[before]}`"
+            findings.add("bad-rename", path, message, "one field for each earlier name")
+        claimed.setdefault(before, name)
+
+
 def _check_text_count(fields: _Fields, findings: Findings) -> None:
     count = sum(field["type"] == "text" and field.get("index", True) for field in fields.values())
     if count > MAX_TEXT_FIELDS:
@@ -260,7 +285,8 @@ def _check_duplicates(fields: _Fields, storage: str, findings: Findings) -> None
         if field.get("index") is False or field["type"] == "json":
             continue
         path = field.get("path", default_path(name, storage))
-        options = {key: value for key, value in field.items() if key not in {"path", *_STORE_OPTIONS}}
+        apart = {"path", "renamed_from", *_STORE_OPTIONS}
+        options = {key: value for key, value in field.items() if key not in apart}
         same = repr((path, sorted(options.items(), key=lambda item: item[0])))
         if same in seen:
             message = f"the field `{name}` indexes `{path}` just as `{seen[same]}` does"

@@ -168,3 +168,66 @@ class TestLists:
         for command in ("history", "heads", "branches"):
             assert vecmigrate(command).out == ""
             assert vecmigrate(command, "--format", "json").json == {"revisions": []}
+
+
+class TestTemplates:
+    def test_each_listed_template_lays_out_a_project_that_works(self, vecmigrate, project, monkeypatch):
+        listed = vecmigrate("list-templates").out.splitlines()
+        names = [line.partition(" - ")[0] for line in listed]
+        assert names == [
+            item["name"] for item in vecmigrate("list-templates", "--format", "json").json["templates"]
+        ]
+        assert names[0] == "generic"
+        for name in names:
+            folder = project / name
+            folder.mkdir()
+            monkeypatch.chdir(folder)
+            assert vecmigrate("init", "--template", name).code == 0
+            assert vecmigrate("revision", "-m", "first").code == 0
+            if name != "empty":
+                assert vecmigrate("validate").code == 0
+                assert vecmigrate("generate").code == 0
+        assert not (project / "empty" / "specs").exists()
+        assert "storage: json" in (project / "json" / "specs" / "document.yaml").read_text()
+
+    def test_an_unknown_template(self, vecmigrate, project):
+        done = vecmigrate("init", "-t", "jsn")
+        assert done.code == 2
+        assert "no template 'jsn' (one of: generic, json, empty); did you mean 'json'?" in done.err
+        assert list(project.iterdir()) == []
+
+
+class TestEdit:
+    def test_the_named_script_is_opened_and_read_again(self, vecmigrate, history, monkeypatch):
+        monkeypatch.delenv("VISUAL", raising=False)
+        monkeypatch.setenv("EDITOR", 'sed -i -e \'s/^"""second/"""changed/\'')
+        done = vecmigrate("edit", "b1")
+        assert (done.code, done.out) == (0, "edited migrations/b1_second.py\n")
+        listed = vecmigrate("history").out
+        assert ", changed\n" in listed
+        assert ", second" not in listed
+
+    def test_all_heads_one_after_the_other(self, vecmigrate, history, monkeypatch, tmp_path_factory):
+        log = tmp_path_factory.mktemp("editor") / "log"
+        editor = log.with_name("editor.sh")
+        editor.write_text(f'#!/bin/sh\necho "$1" >> {log}\n')
+        editor.chmod(0o755)
+        monkeypatch.setenv("VISUAL", str(editor))
+        assert vecmigrate("edit", "heads").code == 0
+        assert [line.rpartition("/")[2] for line in log.read_text().splitlines()] == [
+            "c1_third.py",
+            "d1_other.py",
+        ]
+
+    def test_a_slip_shows_at_once(self, vecmigrate, history, monkeypatch):
+        monkeypatch.setenv("VISUAL", "sed -i -e '$a def ('")
+        done = vecmigrate("edit", "d1")
+        assert done.code == 1
+        assert "d1_other.py" in done.err
+
+    def test_nothing_is_opened_where_nothing_is_named(self, vecmigrate, history, monkeypatch):
+        monkeypatch.setenv("VISUAL", "false")
+        assert "no revision 'zz'" in vecmigrate("edit", "zz").err
+        done = vecmigrate("edit", "a1")
+        assert done.code == 1
+        assert "Editing failed" in done.err

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +60,12 @@ def test_importing_the_commands_costs_nothing():
     )
     assert {name.partition(".")[0] for name in done.stdout.split()} & HEAVY == set()
     assert "click" not in done.stdout.split()
+
+
+def test_a_command_stays_a_function_after_every_module_is_imported():
+    for info in pkgutil.iter_modules(commands.__path__):
+        importlib.import_module(f"{commands.__name__}.{info.name}")
+    assert [name for name in commands.__all__ if not callable(getattr(commands, name))] == []
 
 
 def test_every_listed_command_exists_in_the_api_and_on_the_command_line():

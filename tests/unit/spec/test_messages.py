@@ -64,22 +64,22 @@ def test_the_base_has_no_findings(tmp_path: Path, base: str):
         (
             "    m: 16",
             "    ef_runtme: 16",
-            "unknown-key 19:5: unknown key `ef_runtme` in the hnsw vector field `embedding` (expected one of path, datatype, m, ef_construction, ef_runtime, epsilon, initial_cap, index_missing); did you mean `ef_runtime`?",
+            "unknown-key 19:5: unknown key `ef_runtme` in the hnsw vector field `embedding` (expected one of path, datatype, m, ef_construction, ef_runtime, epsilon, initial_cap, index_missing, renamed_from); did you mean `ef_runtime`?",
         ),
         (
             "algorithm: hnsw",
             "algorithm: flat",
-            "unknown-key 19:5: unknown key `m` in the flat vector field `embedding` (expected one of path, datatype, block_size, initial_cap, index_missing); it belongs to hnsw",
+            "unknown-key 19:5: unknown key `m` in the flat vector field `embedding` (expected one of path, datatype, block_size, initial_cap, index_missing, renamed_from); it belongs to hnsw",
         ),
         (
             "{type: numeric}",
             "{type: numeric, separator: ;}",
-            "unknown-key 10:26: unknown key `separator` in the numeric field `price` (expected one of path, from, default, index, index_missing, sortable, noindex); it belongs to tag fields",
+            "unknown-key 10:26: unknown key `separator` in the numeric field `price` (expected one of path, from, default, index, index_missing, sortable, noindex, renamed_from); it belongs to tag fields",
         ),
         (
             "key: skill_id",
             "key: skill_id\nstorage: json",
-            "unknown-key 7:1: unknown key `storage` in the spec (expected one of description); it belongs under `index`",
+            "unknown-key 7:1: unknown key `storage` in the spec (expected one of description, renamed_from); it belongs under `index`",
         ),
         (
             "  on_error: empty",

@@ -1,0 +1,85 @@
+"""`drift`: the server against the state at the ledger's revision."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from vecmigrate.commands.database import Session
+from vecmigrate.diff import drift as pure
+from vecmigrate.operations.state import IndexState
+from vecmigrate.runtime.kept import read_kept
+from vecmigrate.runtime.ledger import Ledger
+from vecmigrate.runtime.live import look_at
+
+
+@dataclass(frozen=True, slots=True)
+class DriftResult:
+    """What the server has otherwise than the migrations that it went through say.
+
+    Args:
+        current: The revisions that the ledger says.
+        indexes: The names of the specs that were compared.
+        drift: Every difference.
+        unseen: What the server does not show, and so nobody can compare.
+        neighbours: Other indexes over our documents; no drift.
+        half_done: Revisions that stopped half-way: what differs may be their work.
+    """
+
+    current: tuple[str, ...]
+    indexes: tuple[str, ...]
+    drift: tuple[pure.Drift, ...]
+    unseen: tuple[str, ...]
+    neighbours: tuple[pure.Neighbour, ...]
+    half_done: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing differs."""
+        return not self.drift
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON shows it."""
+        found = asdict(self)
+        for name in ("drift", "neighbours"):
+            texts = [str(item) for item in getattr(self, name)]
+            found[name] = [{**item, "message": text} for item, text in zip(found[name], texts, strict=True)]
+        return {"ok": self.ok, **found}
+
+
+def drift(session: Session) -> DriftResult:
+    """Compare every index with what it should be at the ledger's revision; change nothing.
+
+    Raises:
+        HistoryAlteredError: An applied script was changed or is gone, so nobody knows what should be.
+    """
+    history = session.history()
+    records = session.ledger.revisions()
+    history.check_unaltered(records)
+    applied = [name for name, record in records.items() if record.status == "applied"]
+    state = history.state_of(applied)
+    expected = [_expected(item, session.ledger) for item in state]
+    live = look_at(session.client, [item.spec.index.name for item in expected])
+    half_done = tuple(
+        name for name, record in records.items() if record.status in ("running", "partial", "reverting")
+    )
+    return DriftResult(
+        current=history.graph.current(applied),
+        indexes=tuple(item.spec.name for item in expected),
+        drift=pure.drift(expected, live),
+        unseen=pure.unseen(expected),
+        neighbours=pure.neighbours(expected, live, kept=set(read_kept(session.ledger)), building=half_done),
+        half_done=half_done,
+    )
+
+
+def _expected(index: IndexState, ledger: Ledger) -> pure.Expected:
+    """The index, with the names that it may have: a plain one that was adopted, or what its step found."""
+    others = {index.plain} | {
+        step.values["physical"]
+        for step in ledger.steps(index.revision)
+        if step.values.get("outcome") in ("adopted", "kept") and "physical" in step.values
+    }
+    alias = index.spec.index.name
+    ours = {name for name in others if name.partition("@")[0] in (alias, index.plain)}
+    return pure.Expected(index.spec, index.physical, frozenset(ours), index.published)

@@ -1,0 +1,121 @@
+"""alter_index: fields that an index learns in place, from values that are stored already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from vecmigrate.errors import IndexConflictError, OperationError
+from vecmigrate.operations import indexes
+from vecmigrate.operations.base import Command, Context, Operation
+from vecmigrate.operations.state import State
+from vecmigrate.search import ddl
+from vecmigrate.search.introspect import differences
+from vecmigrate.spec.change import change_spec, changes_between
+from vecmigrate.spec.model import Field, IndexSpec, VectorField
+
+
+@dataclass(frozen=True, slots=True)
+class AlterIndex(Operation):
+    """Add fields to the schema of the live index with FT.ALTER, which reads the documents once more.
+
+    Answers about the other fields stay right meanwhile; the new ones can be asked for when it is done.
+    """
+
+    kind: ClassVar[str] = "alter_index"
+    name: str
+    add: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def target(self) -> str:
+        """The name of the spec."""
+        return self.name
+
+    def apply(self, state: State, revision: str) -> State:
+        """The state with the fields; raises OperationError for one that FT.ALTER had better not add."""
+        old = state.get(self.name)
+        return state.with_changed(self.name, replace(old, spec=self._after(old.spec)))
+
+    def describe(self, state: State, revision: str) -> Sequence[Command]:
+        """FT.ALTER for each field."""
+        index = state.get(self.name)
+        return tuple(
+            ddl.ft_alter_add(index.physical, item, index.spec.index.storage)
+            for item in self._added(self._after(index.spec))
+        )
+
+    def run(self, context: Context) -> None:
+        """Add what is not there yet, and wait until the documents were read."""
+        index = context.state.get(self.name)
+        spec = self._after(index.spec)
+        context.search.require(spec)
+        live = indexes.live_ours(context, index) or index.physical
+        for item in self._added(spec):
+            info = context.search.info(live)
+            if info is None:
+                raise OperationError(
+                    f"there is no index {live!r} to add field {item.name!r} to (the index of {self.name!r})",
+                    hint="`vecmigrate drift` shows what is there",
+                )
+            if all(item.name != attribute["attribute"] for attribute in info.get("attributes", ())):
+                context.search.change(*ddl.ft_alter_add(live, item, spec.index.storage))
+                continue
+            wrong = [found for found in differences(spec, info) if found.field == item.name]
+            if wrong:
+                raise IndexConflictError(
+                    f"index {live!r} has a field {item.name!r} already, and it is another one ({wrong[0]})",
+                    hint="rebuild_index gives it another definition",
+                )
+        indexes.wait_until_indexed(context, live, live)
+        context.step.put({"outcome": f"{', '.join(self.add)} added"})
+
+    def revert(self, step: int, state: State) -> Operation:
+        """The spec without the fields: FT.ALTER takes nothing away, so the index keeps them, unused."""
+        spec = state.get(self.name).spec
+        return ForgetFields(self.name, tuple(self.add), changes_between(self._after(spec), spec))
+
+    def _after(self, spec: IndexSpec) -> IndexSpec:
+        after = change_spec(spec, {"fields": self.add})
+        for item in self._added(after):
+            if isinstance(item, VectorField) or not item.indexed:
+                raise OperationError(
+                    f"alter_index cannot add field {item.name!r} (an indexed field that is no vector)",
+                    hint="rebuild_index adds vectors without a moment of incomplete answers",
+                )
+        return after
+
+    def _added(self, spec: IndexSpec) -> list[Field]:
+        return [spec.field(name) for name in self.add]
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetFields(Operation):
+    """Take fields out of the spec. They stay in the index until it is rebuilt.
+
+    `changes` is what makes the spec what it was: a field may have been stored before it was indexed.
+    """
+
+    kind: ClassVar[str] = "forget_fields"
+    name: str
+    fields: tuple[str, ...]
+    changes: Mapping[str, Any]
+
+    @property
+    def target(self) -> str:
+        """The name of the spec."""
+        return self.name
+
+    def apply(self, state: State, revision: str) -> State:
+        """The state without the fields."""
+        old = state.get(self.name)
+        spec = change_spec(old.spec, self.changes)
+        return state.with_changed(self.name, replace(old, spec=spec))
+
+    def describe(self, state: State, revision: str) -> Sequence[Command]:
+        """A comment: there is no such command."""
+        return ((f"# {', '.join(self.fields)} stay in the index, unused, until it is rebuilt",),)
+
+    def run(self, context: Context) -> None:
+        """Nothing can be done on the server."""
+        context.step.put({"outcome": f"{', '.join(self.fields)} unused from now on"})

@@ -1,0 +1,100 @@
+"""complete: what was kept for a rollback goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from vecmigrate.operations.base import Command, Context, Operation, SearchServer
+from vecmigrate.operations.kept import Kept, KeptIndexes
+from vecmigrate.operations.state import State
+from vecmigrate.search import ddl, reply
+
+
+@dataclass(frozen=True, slots=True)
+class Complete(Operation):
+    """Drop every index that is kept for `name`, and the aliases that it had before it was renamed."""
+
+    kind: ClassVar[str] = "complete"
+    name: str
+
+    @property
+    def target(self) -> str:
+        """The name of the spec."""
+        return self.name
+
+    def apply(self, state: State, revision: str) -> State:
+        """The state as it is: what is kept belongs to no state."""
+        state.get(self.name)
+        return state
+
+    def describe(self, state: State, revision: str) -> Sequence[Command]:
+        """FT.DROPINDEX of what the last rebuild replaced; the ledger may know of more."""
+        previous = state.get(self.name).previous
+        if previous is None:
+            return ((f"# drops what the ledger keeps for {self.name}",),)
+        return (ddl.ft_drop_index(previous.physical),)
+
+    def run(self, context: Context) -> None:
+        """Drop what the ledger lists."""
+        done = [
+            item.what
+            for item in context.kept.all().values()
+            if item.name == self.name and drop_kept(context.search, context.kept, item)
+        ]
+        context.step.put({"outcome": f"dropped {', '.join(done)}" if done else "nothing was kept"})
+
+    def revert(self, step: int, state: State) -> Operation:
+        """Nothing to take back: a rollback past it builds anew what is gone."""
+        return Completed(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Completed(Operation):
+    """What takes `complete` back, which is nothing."""
+
+    kind: ClassVar[str] = "completed"
+    name: str
+
+    @property
+    def target(self) -> str:
+        """The name of the spec."""
+        return self.name
+
+    def apply(self, state: State, revision: str) -> State:
+        """The state as it is."""
+        return state
+
+    def describe(self, state: State, revision: str) -> Sequence[Command]:
+        """A comment."""
+        return ((f"# what {self.name} kept is gone; taking its rebuild back builds the old index anew",),)
+
+    def run(self, context: Context) -> None:
+        """Do nothing."""
+        context.step.put({"outcome": "nothing to take back"})
+
+    def revert(self, step: int, state: State) -> Operation:
+        """Complete again."""
+        return Complete(self.name)
+
+
+def drop_kept(search: SearchServer, kept: KeptIndexes, item: Kept) -> bool:
+    """Drop one kept index or alias and forget it; whether there was anything to drop.
+
+    What an alias leads to by now is never dropped, whatever the ledger says.
+    """
+    if item.kind == "alias":
+        info = search.info(item.what)
+        # An index of that name, as where a plain one was adopted, is no alias.
+        there = info is not None and reply.index_name(info) != item.what
+        kept.forget(item.what, *([ddl.ft_alias_del(item.what)] if there else []))
+        return there
+    info = search.info(item.what)
+    live = search.info(item.alias)
+    there = info is not None and reply.index_name(info) == item.what
+    if there and live is not None and reply.index_name(live) == item.what:
+        kept.forget(item.what)
+        return False
+    kept.forget(item.what, *([ddl.ft_drop_index(item.what)] if there else []))
+    return there

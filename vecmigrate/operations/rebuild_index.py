@@ -1,0 +1,65 @@
+"""rebuild_index: another index over the same documents takes the place of the one that is live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from vecmigrate.errors import OperationError
+from vecmigrate.operations.base import Command, Context, Operation
+from vecmigrate.operations.rollback import Rollback
+from vecmigrate.operations.state import IndexState, State, physical_name
+from vecmigrate.operations.swap import Swap, check_rebuild
+from vecmigrate.search import ddl
+from vecmigrate.spec.change import change_spec
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildIndex(Operation):
+    """Build `<index.name>@<revision>` from the changed spec, verify it, and let the alias lead to it."""
+
+    kind: ClassVar[str] = "rebuild_index"
+    name: str
+    changes: Mapping[str, Any]
+
+    @property
+    def target(self) -> str:
+        """The name of the spec."""
+        return self.name
+
+    def apply(self, state: State, revision: str) -> State:
+        """The state with the changed spec; raises OperationError where a rebuild cannot do that."""
+        return state.with_changed(self.name, self._after(state, revision))
+
+    def describe(self, state: State, revision: str) -> Sequence[Command]:
+        """FT.CREATE, what is looked at, and the alias update."""
+        new = self._after(state, revision)
+        create = ddl.ft_create(new.spec, new.physical)
+        if not new.published:
+            return (create, ddl.ft_drop_index(state.get(self.name).physical))
+        return (
+            create,
+            (f"# waits for the scan; compares documents and recall@10 with {state.get(self.name).physical}",),
+            ddl.ft_alias_update(new.spec.index.name, new.physical),
+            (f"# keeps {state.get(self.name).physical} until `vecmigrate complete {self.name}`",),
+        )
+
+    def run(self, context: Context) -> None:
+        """Go through the stages of a swap; see `operations.swap`."""
+        Swap(context, context.state.get(self.name), self._after(context.state, context.revision)).run()
+
+    def revert(self, step: int, state: State) -> Operation:
+        """Back to the index that was replaced: the kept one, or one built like it."""
+        return Rollback(self.name)
+
+    def _after(self, state: State, revision: str) -> IndexState:
+        old = state.get(self.name)
+        spec = change_spec(old.spec, self.changes)
+        check_rebuild(old.spec, spec)
+        if old.physical == physical_name(spec.index.name, revision):
+            raise OperationError(
+                f"index {self.name!r} is built in this revision already (once an index and revision)",
+                hint="say all changes in one operation, or write another revision",
+            )
+        return IndexState(spec, revision, old.published, previous=old)

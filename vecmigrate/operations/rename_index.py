@@ -1,0 +1,100 @@
+"""rename_index: another name for a spec, another alias, or both. The physical index keeps its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from vecmigrate.errors import IndexConflictError, OperationError
+from vecmigrate.operations import indexes
+from vecmigrate.operations.base import Command, Context, Operation
+from vecmigrate.operations.kept import Kept
+from vecmigrate.operations.state import State
+from vecmigrate.search import ddl
+from vecmigrate.spec.build import spec_from_mapping, spec_to_mapping
+from vecmigrate.spec.model import IndexSpec
+
+
+@dataclass(frozen=True, slots=True)
+class RenameIndex(Operation):
+    """Let a second alias lead there; the old one stays until `complete`, for services not deployed yet."""
+
+    kind: ClassVar[str] = "rename_index"
+    name: str
+    to: str | None = None
+    index_name: str | None = None
+
+    @property
+    def target(self) -> str:
+        """The name of the spec."""
+        return self.name
+
+    def apply(self, state: State, revision: str) -> State:
+        """The state with the new names."""
+        old = state.get(self.name)
+        return state.with_changed(self.name, replace(old, spec=self._after(old.spec)))
+
+    def describe(self, state: State, revision: str) -> Sequence[Command]:
+        """FT.ALIASADD where the alias changes."""
+        index = state.get(self.name)
+        if self.index_name is None:
+            return ((f"# {self.name} is called {self.to} in specs and helpers; Redis is not touched",),)
+        return (
+            ddl.ft_alias_add(self.index_name, index.physical),
+            (f"# {index.spec.index.name} stays until `vecmigrate complete {self.to or self.name}`",),
+        )
+
+    def run(self, context: Context) -> None:
+        """Add the alias; what is kept under the old name of the spec is kept under the new one."""
+        index = context.state.get(self.name)
+        before = index.spec.index.name
+        name = self.to or self.name
+        for item in context.kept.all().values():
+            if item.name == self.name != name:
+                context.kept.put(replace(item, name=name))
+        if self.index_name is None or self.index_name == before:
+            return
+        live = indexes.live_ours(context, index)
+        found = indexes.live_name(context, self.index_name)
+        if live is None and index.published:
+            raise OperationError(f"alias {before!r} leads nowhere (to the index of {self.name!r})")
+        if found not in (None, live):
+            raise IndexConflictError(
+                f"{self.index_name!r} is taken by index {found!r} (a name that is free)",
+                hint="choose another name",
+            )
+        if live is None:
+            return
+        if found is None:
+            context.search.change(*ddl.ft_alias_add(self.index_name, live))
+        # Renamed back: the alias is wanted again.
+        context.kept.forget(self.index_name)
+        context.kept.put(
+            Kept(
+                what=before,
+                kind="alias",
+                name=name,
+                alias=self.index_name,
+                live=live,
+                revision=index.revision,
+                by=context.revision,
+                step=context.step.number,
+            )
+        )
+        context.step.put({"outcome": f"{before} leads there too, until `vecmigrate complete {name}`"})
+
+    def revert(self, step: int, state: State) -> Operation:
+        """Rename it back."""
+        spec = state.get(self.name).spec
+        old_alias = spec.index.name if self.index_name is not None else None
+        return RenameIndex(self.to or self.name, self.name if self.to else None, old_alias)
+
+    def _after(self, spec: IndexSpec) -> IndexSpec:
+        if self.to is None and self.index_name is None:
+            raise OperationError("rename_index got no new name (to=, index_name=, or both)")
+        mapping = spec_to_mapping(spec)
+        mapping.pop("helpers", None)
+        mapping["name"] = self.to or spec.name
+        mapping["index"] = {**mapping["index"], "name": self.index_name or spec.index.name}
+        return spec_from_mapping(mapping, names=False)

@@ -1,0 +1,315 @@
+"""Building an index beside the one that is live, looking at it, and letting the alias lead to it.
+
+The stages are written into the ledger one by one, so that any runner goes on where another one ended. Each
+looks at what is there before it does anything: a stage that was cut off in the middle is done again.
+
+    guard      is there room for a second index, and nothing in the way
+    build      FT.CREATE, and wait for the scan
+    verify     documents and recall against the old index, the keyspace and an exact search
+    cut over   one alias update
+    keep       the old index stays for a rollback, or goes
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vecmigrate.errors import IndexConflictError, MemoryLimitError, OperationError, VerificationError
+from vecmigrate.operations import indexes
+from vecmigrate.operations.base import Context
+from vecmigrate.operations.kept import Kept
+from vecmigrate.operations.settings import remarks
+from vecmigrate.operations.state import IndexState
+from vecmigrate.search import ddl, memory, reply
+from vecmigrate.spec.model import Flat, Hnsw, IndexSpec
+
+STAGES = ("guard", "build", "verify", "cut over", "keep")
+DEFAULT_RECALL = 0.95
+RECALL_LOSS = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """`new` in the place of `old`. With `keep` the old index stays until `vecmigrate complete`."""
+
+    context: Context
+    old: IndexState
+    new: IndexState
+    keep: bool = True
+
+    @property
+    def alias(self) -> str:
+        """What applications query."""
+        return self.new.spec.index.name
+
+    def run(self) -> None:
+        """Go through the stages, from the one where an earlier run ended.
+
+        Raises:
+            MemoryLimitError: There is no room; nothing was done.
+            VerificationError: The new index failed a check and was removed.
+            IndexConflictError: Something else is in the way.
+        """
+        begin = self._begin()
+        if begin is None:
+            self.context.step.put({"outcome": "was there already"})
+            return
+        if begin != STAGES[0]:
+            self.context.progress.message(f"{self.new.physical}: going on at the stage {begin!r}")
+        acts: dict[str, Callable[[], None]] = {
+            "guard": self._guard,
+            "build": self._build,
+            "verify": self._verify,
+            "cut over": self._cut_over,
+            "keep": self._keep,
+        }
+        for stage in STAGES[STAGES.index(begin) :]:
+            self.context.step.put({"stage": stage})
+            acts[stage]()
+
+    def _begin(self) -> str | None:
+        """The stage to go on at; None where an index like the new one is live and nobody knows why."""
+        stored = self.context.step.get("stage")
+        info = self.context.search.info(self.new.physical)
+        if indexes.live_name(self.context, self.alias) == self.new.physical:
+            if stored in ("cut over", "keep"):
+                return stored
+            indexes.require_same(self.new.spec, info or {}, self.new.physical)
+            return None
+        return STAGES[0] if info is None or stored is None else stored
+
+    def _guard(self) -> None:
+        search, progress = self.context.search, self.context.progress
+        search.require(self.new.spec)
+        live = indexes.live_ours(self.context, self.old)
+        leftover = search.info(self.new.physical)
+        if leftover is not None:
+            progress.message(f"{self.new.physical}: left by an earlier try; removed")
+            self.context.kept.forget(self.new.physical, ddl.ft_drop_index(self.new.physical))
+        self._refuse_strangers(live)
+        self.context.step.put({"old": live or ""})
+        info = search.info(live) if live is not None else None
+        if info is None:
+            return
+        documents = reply.num_docs(info)
+        self.context.step.put({"old_documents": documents})
+        self._refuse_too_much(info)
+        if live == self.alias:
+            progress.message(
+                f"{live}: a plain index gives its name to an alias; it cannot be kept for a rollback"
+            )
+        for remark in remarks(search, documents):
+            progress.message(remark)
+        for item in _become_flat(self.old.spec, self.new.spec):
+            progress.message(
+                f"{self.new.physical}: a FLAT index refuses EF_RUNTIME, which helpers generated for HNSW "
+                f"send with each query of {item!r}: services need the new helpers before the cut-over"
+            )
+
+    def _refuse_strangers(self, live: str | None) -> None:
+        known = {live, self.old.physical, self.new.physical, *self.context.kept.all()}
+        starts = (f"{self.alias}@", f"{self.old.plain}@")
+        strangers = [
+            name for name in self.context.search.names() if name.startswith(starts) and name not in known
+        ]
+        if strangers:
+            raise IndexConflictError(
+                f"index {strangers[0]!r} looks like one of ours, and the ledger does not know it "
+                "(none but the live one and those that are kept)",
+                hint=f"FT.DROPINDEX {strangers[0]} if nothing needs it; documents stay",
+            )
+
+    def _refuse_too_much(self, info: dict[str, Any]) -> None:
+        needed = memory.estimate(self.new.spec, info)
+        server = self.context.search.memory()
+        limits = [limit for limit in (server.maximum, self.context.options.max_memory) if limit is not None]
+        documents = reply.num_docs(info)
+        told = (
+            f"{self.new.physical}: {documents:,} documents; a second index takes some {_mb(needed)}, "
+            f"and Redis uses {_mb(server.used)}"
+        )
+        self.context.step.put({"memory_estimate": needed, "used_before": server.used})
+        if limits and server.used + needed > min(limits):
+            name = "--max-memory" if min(limits) == self.context.options.max_memory else "maxmemory"
+            raise MemoryLimitError(
+                f"a second index would take some {_mb(needed)}, and Redis uses {_mb(server.used)} already "
+                f"(at most {_mb(min(limits))}, by {name})",
+                hint="`vecmigrate complete` frees what is kept; or raise the limit",
+            )
+        bound = f", at most {_mb(min(limits))}" if limits else ""
+        self.context.progress.message(f"{told}{bound}")
+
+    def _build(self) -> None:
+        spec = self.new.spec
+        info = self.context.search.info(self.new.physical)
+        if info is None:
+            # A rebuilt index holds what is there, whatever the spec says of new ones.
+            scanning = replace(spec, index=replace(spec.index, skip_initial_scan=False))
+            self.context.step.put({"began": f"{time.time():.3f}"})
+            self.context.search.change(*ddl.ft_create(scanning, self.new.physical))
+        else:
+            indexes.require_same(spec, info, self.new.physical)
+        total = int(self.context.step.get("old_documents") or 0) or None
+        indexes.wait_until_indexed(self.context, self.new.physical, self.new.physical, total)
+        self.context.step.put({"built": f"{time.time():.3f}"})
+
+    def _verify(self) -> None:
+        # A server that was restarted since scans anew.
+        indexes.wait_until_indexed(self.context, self.new.physical, self.new.physical)
+        mode = self.context.options.verify
+        if mode == "none":
+            self.context.progress.message(f"{self.new.physical}: not verified (--verify none)")
+            return
+        # Imported here: it needs numpy, and recording a migration does not.
+        from vecmigrate.verify.compare import Built, compare_counts, measure_recall, named
+
+        new = Built(self.new.physical, self.new.spec)
+        live = self.context.step.get("old") or ""
+        there = bool(live) and self.context.search.info(live) is not None
+        old = Built(live, self.old.spec) if there else None
+        progress = self.context.progress
+        known = int(self.context.step.get("old_documents") or 0) or None
+        progress.start(f"counting the documents of {new.name}", known)
+        counts = compare_counts(self.context.client, new, old, self._told)
+        progress.finish(f"{counts.new:,} documents, {counts.lost_count + counts.unreadable_count:,} missing")
+        self.context.step.put({"documents": counts.new, "missing": counts.lost_count})
+        if counts.unreadable_count:
+            progress.message(
+                f"{new.name}: {counts.unreadable_count:,} documents cannot be indexed, before as after: "
+                f"{named(counts.unreadable, counts.unreadable_count)}"
+            )
+        if counts.lost_count:
+            self._give_up(
+                f"{counts.lost_count:,} documents are missing from {new.name}: "
+                f"{named(counts.lost, counts.lost_count)}"
+            )
+        if counts.old is not None and counts.new < counts.old:
+            self._give_up(f"{new.name} holds {counts.new:,} documents ({counts.old:,}, as {live} does)")
+        if mode != "recall":
+            return
+        progress.start(f"recall of {new.name} against an exact search", counts.seen or None)
+        found = measure_recall(self.context.client, new, old, self._told)
+        listed = [self._say(item.field, item.new, item.old) for item in found]
+        progress.finish(", ".join(listed) or "no vector to ask for")
+        for item in found:
+            self.context.step.put(
+                {
+                    f"recall:{item.field}": f"{item.new:.4f}",
+                    f"old_recall:{item.field}": "" if item.old is None else f"{item.old:.4f}",
+                }
+            )
+            if item.lacking_count:
+                self._give_up(
+                    f"{item.lacking_count:,} documents have a vector for field {item.field!r} in the old "
+                    f"index and none in {new.name}: {named(item.lacking, item.lacking_count)}"
+                )
+            floor = self._floor(item.old)
+            if item.new < floor:
+                self._give_up(
+                    f"recall@10 of field {item.field!r} is {item.new:.3f} (at least {floor:.3f}"
+                    f"{'' if item.old is None else f'; the old index has {item.old:.3f}'})"
+                )
+        self.context.step.put({"figures": "; ".join(listed)})
+
+    def _told(self, seen: int) -> None:
+        self.context.check_lease()
+        self.context.progress.advance(seen)
+
+    def _floor(self, old: float | None) -> float:
+        given = self.context.options.min_recall
+        if given is not None:
+            return given
+        return DEFAULT_RECALL if old is None else min(DEFAULT_RECALL, old - RECALL_LOSS)
+
+    @staticmethod
+    def _say(field: str, new: float, old: float | None) -> str:
+        return f"recall@10 of {field} {new:.3f}{'' if old is None else f' (old index {old:.3f})'}"
+
+    def _give_up(self, figure: str) -> None:
+        self.context.kept.forget(self.new.physical, ddl.ft_drop_index(self.new.physical))
+        self.context.step.put({"stage": STAGES[0]})
+        raise VerificationError(
+            f"{figure}; alias {self.alias!r} leads where it did before, and {self.new.physical} was removed",
+            hint="change the parameters and upgrade again; --min-recall and --verify set what is accepted",
+        )
+
+    def _cut_over(self) -> None:
+        indexes.wait_until_indexed(self.context, self.new.physical, self.new.physical)
+        if self.new.published:
+            indexes.lead(self.context, self.old, self.alias, self.new.physical)
+            indexes.take_along(self.context, self.new.spec.name, self.new.physical)
+
+    def _keep(self) -> None:
+        """The old index is kept where there is one that a rollback could be wanted for."""
+        context = self.context
+        old = context.step.get("old") or ""
+        documents = int(context.step.get("old_documents") or 0)
+        info = context.search.info(old) if old else None
+        told = [f"{int(context.step.get('documents') or documents):,} documents"]
+        told += filter(None, [context.step.get("figures")])
+        # Asked for a name that is an alias now, FT.INFO tells of the index behind it.
+        if info is not None and reply.index_name(info) == old != self.new.physical:
+            # Without documents, or without an alias, it serves nobody, and only costs writes.
+            if self.keep and documents and self.new.published:
+                bytes_used = memory.used_by(info)
+                kept = Kept(
+                    what=old,
+                    kind="replaced",
+                    name=self.new.spec.name,
+                    alias=self.alias,
+                    live=self.new.physical,
+                    revision=self.old.revision,
+                    by=context.revision,
+                    step=context.step.number,
+                    memory=bytes_used,
+                )
+                context.kept.put(kept)
+                context.progress.message(
+                    f"{old}: kept for `vecmigrate rollback {kept.name}`; it takes some {_mb(bytes_used)}, "
+                    f"and every write goes into both, until `vecmigrate complete {kept.name}`"
+                )
+                told.append(f"{old} kept")
+            else:
+                context.kept.forget(old, ddl.ft_drop_index(old))
+        context.kept.forget(self.new.physical)
+        context.step.put({"outcome": ", ".join(told)})
+
+
+def check_rebuild(old: IndexSpec, new: IndexSpec) -> None:
+    """Raise OperationError where `new` is about other documents or other stored values than `old`."""
+    for option, before, after in (
+        ("storage", old.index.storage, new.index.storage),
+        ("prefix", sorted(old.index.prefixes), sorted(new.index.prefixes)),
+    ):
+        if before != after:
+            raise OperationError(
+                f"rebuild_index cannot change the {option} of {old.name!r} from {before!r} to {after!r} "
+                "(changes that leave the stored documents as they are)",
+                hint="documents have to be written anew: create another index and fill it",
+            )
+    stored = {item.path: item for item in old.vectors}
+    for item in new.vectors:
+        before_field = stored.get(item.path)
+        # A JSON document holds an array of numbers, whatever the index makes of it.
+        any_type = new.index.storage == "json"
+        if before_field is not None and (
+            before_field.dims != item.dims or not (any_type or before_field.datatype == item.datatype)
+        ):
+            raise OperationError(
+                f"rebuild_index cannot make {item.dims} × {item.datatype} of field {item.name!r}, whose "
+                f"stored vectors are {before_field.dims} × {before_field.datatype} (the same stored vectors)",
+                hint="embed anew into another field, and index that one",
+            )
+
+
+def _become_flat(old: IndexSpec, new: IndexSpec) -> list[str]:
+    """The vector fields that were searched with EF_RUNTIME and will be FLAT."""
+    before = {item.name for item in old.vectors if isinstance(item.algorithm, Hnsw)}
+    return [item.name for item in new.vectors if item.name in before and isinstance(item.algorithm, Flat)]
+
+
+def _mb(size: int) -> str:
+    return f"{size / memory.MB:,.0f} MB" if size >= memory.MB else f"{size / 1024:,.0f} kB"

@@ -1,0 +1,282 @@
+"""Holding a new index against the old one and against the documents, while writers go on writing.
+
+Nothing here stands still, so what looks wrong is looked at again before it counts: a document that is
+missing is asked for once more, and an answer is judged by the vectors as they are after it was given.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vecmigrate.search import reply
+from vecmigrate.search.vector import encode_vector
+from vecmigrate.spec.model import Hnsw, IndexSpec, VectorField
+from vecmigrate.verify.documents import keys_in_batches, read_vectors, sample_keys
+from vecmigrate.verify.exact import Nearest, Numbers, hits
+
+if TYPE_CHECKING:
+    import redis
+
+QUERIES = 100
+K = 10
+NAMED = 20
+_SLACK = 10
+# Queries sent in one go: other clients wait until all of them are answered.
+_AT_ONCE = 5
+_QUERY_MILLISECONDS = 10_000
+_LOOKS = 20
+_LOOK_SECONDS = 0.05
+_SEED = 20261123
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An index to be looked at: its physical name and what it was built from."""
+
+    name: str
+    spec: IndexSpec
+
+
+@dataclass(slots=True)
+class Counts:
+    """Documents in the keyspace and in both indexes, and which are missing.
+
+    `lost` are keys that the new index lacks although the old one, or the keyspace, says that they belong in
+    it; `unreadable` those that neither index could take. Of each at most `NAMED` are named.
+    """
+
+    seen: int = 0
+    new: int = 0
+    old: int | None = None
+    lost: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    lost_count: int = 0
+    unreadable_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Of the `k` nearest documents to a sample of stored vectors, the share that an index finds.
+
+    Where the field reads another stored value than it did before, `lacking_count` documents have the old one
+    and not the new one, and would be found no more; at most `NAMED` of them are `lacking`.
+    """
+
+    field: str
+    queries: int
+    new: float
+    old: float | None
+    lacking: tuple[str, ...] = ()
+    lacking_count: int = 0
+
+
+def compare_counts(client: redis.Redis, new: Built, old: Built | None, told: Callable[[int], None]) -> Counts:
+    """Ask the new index for every document under its prefixes, in batches.
+
+    `told` is called with the number of documents seen so far.
+    """
+    found = Counts()
+    same = old is not None and old.spec.index.filter == new.spec.index.filter
+    if old is not None and same:
+        found.new, found.old = _even(client, new.name, old.name)
+    else:
+        found.new = reply.num_docs(reply.parse_info(client.execute_command("FT.INFO", new.name)))
+    for keys in keys_in_batches(client, new.spec):
+        found.seen += len(keys)
+        _missing_in_batch(client, new, old, keys, found)
+        told(found.seen)
+    return found
+
+
+def _even(client: redis.Redis, new: str, old: str) -> tuple[int, int]:
+    """How many documents both hold at one moment; looked at again for a while where they differ."""
+    counts = (0, 0)
+    for _ in range(_LOOKS):
+        with client.pipeline(transaction=True) as pipe:
+            pipe.execute_command("FT.INFO", new)
+            pipe.execute_command("FT.INFO", old)
+            first, second = (reply.num_docs(reply.parse_info(item)) for item in pipe.execute())
+        counts = (first, second)
+        if first == second:
+            break
+        time.sleep(_LOOK_SECONDS)
+    return counts
+
+
+def _missing_in_batch(
+    client: redis.Redis, new: Built, old: Built | None, keys: Sequence[bytes], found: Counts
+) -> None:
+    missing = _absent(client, new.name, keys)
+    if missing:
+        # Written or deleted between SCAN and the question, most likely.
+        time.sleep(_LOOK_SECONDS)
+        missing = [key for key in _absent(client, new.name, missing) if _is_there(client, new.spec, key)]
+    if not missing:
+        return
+    absent = set(_absent(client, old.name, missing)) if old is not None else set(missing)
+    filtered = new.spec.index.filter is not None
+    for key in missing:
+        if key not in absent:
+            found.lost_count += 1
+            if len(found.lost) < NAMED:
+                found.lost.append(f"{reply.text(key)} ({_reason(client, new.spec, key)})")
+        elif not filtered:
+            found.unreadable_count += 1
+            if len(found.unreadable) < NAMED:
+                found.unreadable.append(f"{reply.text(key)} ({_reason(client, new.spec, key)})")
+
+
+def _absent(client: redis.Redis, index: str, keys: Sequence[bytes]) -> list[bytes]:
+    """Those of `keys` that `index` does not hold."""
+    words = ["FT.SEARCH", index, "*", "INKEYS", len(keys), *keys, "NOCONTENT", "TIMEOUT", _QUERY_MILLISECONDS]
+    answer = reply.parse_search(client.execute_command(*words, "LIMIT", 0, 0), with_content=False)
+    if answer.total == len(set(keys)):
+        return []
+    answer = reply.parse_search(client.execute_command(*words, "LIMIT", 0, len(keys)), with_content=False)
+    held = {hit.id.encode("utf-8", "surrogateescape") for hit in answer.hits}
+    return [key for key in keys if key not in held]
+
+
+def _is_there(client: redis.Redis, spec: IndexSpec, key: bytes) -> bool:
+    kind: Any = client.type(key)
+    return bool(kind == (b"ReJSON-RL" if spec.index.storage == "json" else b"hash"))
+
+
+def _reason(client: redis.Redis, spec: IndexSpec, key: bytes) -> str:
+    """Why a document could not be indexed, as far as that can be seen."""
+    if spec.index.storage == "hash":
+        for item in spec.vectors:
+            size: Any = client.execute_command("HSTRLEN", key, item.path)
+            if size and size != item.blob_size:
+                return f"field {item.path!r} holds {size} bytes, {item.blob_size} expected"
+    return "one of its fields cannot be indexed as this index wants it"
+
+
+def measure_recall(
+    client: redis.Redis, new: Built, old: Built | None, told: Callable[[int], None]
+) -> list[Recall]:
+    """Recall@10 of every vector field of the new index, and of the old one where it has the same field.
+
+    What is near is found by comparing a sample of stored vectors with every stored vector, as they stream
+    by. `told` is called with the number of documents seen so far.
+    """
+    chosen, _ = sample_keys(client, new.spec, QUERIES, _SEED)
+    searches = [_Search.begin(client, new, old, item, chosen) for item in new.spec.vectors if item.indexed]
+    searches = [search for search in searches if len(search.queries) or search.replaced is not None]
+    seen = 0
+    for keys in keys_in_batches(client, new.spec):
+        for search in searches:
+            search.show(client, keys)
+        seen += len(keys)
+        told(seen)
+    return [search.judge(client) for search in searches]
+
+
+@dataclass(slots=True)
+class _Search:
+    """The exact search for one field, by the metric of the new index and by that of the old one."""
+
+    new: Built
+    old: Built | None
+    item: VectorField
+    old_field: VectorField | None
+    queries: Numbers
+    near: Nearest
+    old_near: Nearest | None
+    replaced: VectorField | None
+    lacking: list[str] = field(default_factory=list)
+    lacking_count: int = 0
+
+    @classmethod
+    def begin(
+        cls, client: redis.Redis, new: Built, old: Built | None, item: VectorField, chosen: list[bytes]
+    ) -> _Search:
+        queries = read_vectors(client, new.spec, item, chosen).matrix
+        before = _same_vectors(old, item)
+        near = Nearest(queries, item.metric, K + _SLACK)
+        old_near = None
+        if before is not None:
+            old_near = near if before.metric == item.metric else Nearest(queries, before.metric, K + _SLACK)
+        replaced = _replaced(old, item) if before is None else None
+        return cls(new, old, item, before, queries, near, old_near, replaced)
+
+    def show(self, client: redis.Redis, keys: Sequence[bytes]) -> None:
+        if self.old is not None and self.replaced is not None:
+            had = read_vectors(client, self.old.spec, self.replaced, keys).keys
+            has = set(read_vectors(client, self.new.spec, self.item, had).keys)
+            # Deleted in between, most likely: only what still has the old one counts.
+            doubtful = [key for key in had if key not in has]
+            lacking = read_vectors(client, self.old.spec, self.replaced, doubtful).keys if doubtful else []
+            self.lacking_count += len(lacking)
+            self.lacking += [reply.text(key) for key in lacking[: NAMED - len(self.lacking)]]
+        batch = read_vectors(client, self.new.spec, self.item, keys)
+        self.near.add(batch.keys, batch.matrix)
+        if self.old_near is not None and self.old_near is not self.near:
+            self.old_near.add(batch.keys, batch.matrix)
+
+    def judge(self, client: redis.Redis) -> Recall:
+        new = self._share(client, self.new, self.item, self.near)
+        old = None
+        if self.old is not None and self.old_field is not None and self.old_near is not None:
+            old = self._share(client, self.old, self.old_field, self.old_near)
+        return Recall(self.item.name, len(self.queries), new, old, tuple(self.lacking), self.lacking_count)
+
+    def _share(self, client: redis.Redis, index: Built, item: VectorField, near: Nearest) -> float:
+        right = wanted = 0
+        for start in range(0, len(self.queries), _AT_ONCE):
+            some = self.queries[start : start + _AT_ONCE]
+            for row, answered in enumerate(_knn(client, index.name, item, some), start):
+                expected = near.keys(row, K)
+                one = all_of_them = len(expected)
+                if set(answered) != expected:
+                    # Writers may have been at work since: the vectors as they are now decide.
+                    keys = sorted(near.keys(row).union(answered))
+                    current = read_vectors(client, index.spec, item, keys)
+                    known = dict(zip(current.keys, current.matrix, strict=True))
+                    one, all_of_them = hits(self.queries[row], known, answered, item.metric, K)
+                right += one
+                wanted += all_of_them
+        return right / wanted if wanted else 1.0
+
+
+def _same_vectors(old: Built | None, item: VectorField) -> VectorField | None:
+    """The field of the old index that holds the same stored vectors under the same name."""
+    for before in old.spec.vectors if old is not None else ():
+        same = (before.name, before.path, before.dims, before.datatype)
+        if before.indexed and same == (item.name, item.path, item.dims, item.datatype):
+            return before
+    return None
+
+
+def _replaced(old: Built | None, item: VectorField) -> VectorField | None:
+    """The field of the old index that has the same name and another stored value."""
+    fields = old.spec.vectors if old is not None else ()
+    return next((before for before in fields if before.name == item.name and before.path != item.path), None)
+
+
+def _knn(client: redis.Redis, index: str, item: VectorField, queries: Numbers) -> list[list[bytes]]:
+    """The keys that the index answers to each of `queries`, asked as the generated helpers ask."""
+    attribute = "".join(
+        letter if letter.isalnum() or letter == "_" else f"\\{letter}" for letter in item.name
+    )
+    effort = f" EF_RUNTIME {item.algorithm.ef_runtime}" if isinstance(item.algorithm, Hnsw) else ""
+    clause = f"*=>[KNN {K} @{attribute} $query{effort}]"
+    pipe = client.pipeline(transaction=False)
+    for query in queries:
+        blob = encode_vector(query, item.dims, item.datatype, item.metric)
+        pipe.execute_command(
+            "FT.SEARCH", index, clause, "PARAMS", 2, "query", blob,
+            "NOCONTENT", "LIMIT", 0, K, "TIMEOUT", _QUERY_MILLISECONDS, "DIALECT", 2,
+        )  # fmt: skip  # read as the words of one command
+    answers = (reply.parse_search(answer, with_content=False) for answer in pipe.execute())
+    return [[hit.id.encode("utf-8", "surrogateescape") for hit in answer.hits] for answer in answers]
+
+
+def named(keys: Iterable[str], count: int) -> str:
+    """Keys for a message, and how many more there are."""
+    listed = list(keys)
+    more = f" and {count - len(listed):,} more" if count > len(listed) else ""
+    return ", ".join(listed) + more

@@ -1,0 +1,115 @@
+"""Reading the documents of an index in batches: their keys, and the vectors stored in them."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vecmigrate.search.vector import decode_vector
+from vecmigrate.spec.model import IndexSpec, VectorField
+from vecmigrate.verify.exact import Numbers
+
+if TYPE_CHECKING:
+    import redis
+
+BATCH = 500
+_GLOB = "*?[]\\^"
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """The documents of one batch that hold a readable vector: their keys, and a matrix of shape (n, dims)."""
+
+    keys: list[bytes]
+    matrix: Numbers
+
+
+def keys_in_batches(client: redis.Redis, spec: IndexSpec, batch: int = BATCH) -> Iterator[list[bytes]]:
+    """The keys of the documents that the index of `spec` is about; a key may come more than once."""
+    kind = "ReJSON-RL" if spec.index.storage == "json" else "hash"
+    for prefix in _apart(spec.index.prefixes):
+        pattern = "".join("\\" + letter if letter in _GLOB else letter for letter in prefix) + "*"
+        cursor = 0
+        held: dict[bytes, None] = {}
+        while True:
+            reply: Any = client.scan(cursor, match=pattern, count=batch, _type=kind)
+            cursor, found = reply
+            held.update(dict.fromkeys(found))
+            if len(held) >= batch:
+                yield list(held)
+                held = {}
+            if not cursor:
+                break
+        if held:
+            yield list(held)
+
+
+def _apart(prefixes: Sequence[str]) -> list[str]:
+    """The prefixes that do not lie inside another one."""
+    return [
+        item
+        for item in dict.fromkeys(prefixes)
+        if not any(item != other and item.startswith(other) for other in prefixes)
+    ]
+
+
+def sample_keys(client: redis.Redis, spec: IndexSpec, size: int, seed: int) -> tuple[list[bytes], int]:
+    """`size` keys, each document being as likely as any other, and how many keys were seen."""
+    chance = random.Random(seed)  # noqa: S311 - a sample, not a secret
+    chosen: list[bytes] = []
+    seen = 0
+    for keys in keys_in_batches(client, spec, 5 * BATCH):
+        for key in keys:
+            seen += 1
+            if len(chosen) < size:
+                chosen.append(key)
+            elif (place := chance.randrange(seen)) < size:
+                chosen[place] = key
+    return chosen, seen
+
+
+def read_vectors(client: redis.Redis, spec: IndexSpec, field: VectorField, keys: Sequence[bytes]) -> Vectors:
+    """The vectors that `keys` hold now; what has none, or none of the right size, is left out."""
+    pipe = client.pipeline(transaction=False)
+    for key in keys:
+        if spec.index.storage == "json":
+            pipe.execute_command("JSON.GET", key, field.path)
+        else:
+            pipe.hget(key, field.path)
+    # A document that became another type meanwhile answers with an error of its own.
+    replies: list[Any] = pipe.execute(raise_on_error=False)
+    decode = _decode_json if spec.index.storage == "json" else _decode_hash
+    found = [(key, decode(reply, field)) for key, reply in zip(keys, replies, strict=True)]
+    kept = [(key, vector) for key, vector in found if vector is not None]
+    empty = np.empty((0, field.dims), np.float32)
+    return Vectors([key for key, _ in kept], np.stack([item for _, item in kept]) if kept else empty)
+
+
+def _decode_hash(reply: Any, field: VectorField) -> Numbers | None:
+    if not isinstance(reply, bytes) or len(reply) != field.blob_size:
+        return None
+    return _usable(decode_vector(reply, field.datatype), field)
+
+
+def _decode_json(reply: Any, field: VectorField) -> Numbers | None:
+    if not isinstance(reply, bytes):
+        return None
+    found = json.loads(reply)
+    # A path that starts with $ answers a list of matches.
+    if field.path.startswith("$"):
+        found = found[0] if len(found) == 1 else None
+    try:
+        vector = np.asarray(found, np.float32 if field.datatype != "float64" else np.float64)
+    except (TypeError, ValueError):
+        return None
+    return _usable(vector, field) if vector.shape == (field.dims,) else None
+
+
+def _usable(vector: Numbers, field: VectorField) -> Numbers | None:
+    numbers = vector.astype(np.float64 if field.datatype == "float64" else np.float32, copy=False)
+    return numbers if np.isfinite(numbers).all() and (field.metric != "cosine" or numbers.any()) else None
