@@ -41,6 +41,11 @@ NumericFilter: TypeAlias = tuple[float | None, float | None]
 T = TypeVar("T")
 
 JSON: Final = json.JSONDecoder()
+COMPACT: Final = json.JSONEncoder(
+    ensure_ascii=False,
+    allow_nan=False,
+    separators=(",", ":"),
+)
 
 # Keys that one SCAN looks at.
 SCAN_COUNT: Final = 500
@@ -53,6 +58,8 @@ DOUBLE_LENGTHS: Final = (
     float(np.finfo(np.float64).smallest_normal),
     float(np.finfo(np.float64).max),
 )
+# Squared lengths well within all limits, however roughly they are added up.
+SURELY_FINE: Final = (1e-30, 1e30)
 
 
 class AsyncPipeline(Protocol):
@@ -148,6 +155,11 @@ class StoreMany:
 
     def settle(self, replies: Sequence[Any]) -> None:
         """Enter the replies to `commands` into the report, and begin the next batch."""
+        if not any(issubclass(kind, Exception) for kind in set(map(type, replies))):
+            self.report["stored"] += len(self._batch)
+            self.commands = []
+            self._batch = []
+            return
         remaining = iter(replies)
         for index, key, count in self._batch:
             found = list(itertools.islice(remaining, count))
@@ -216,6 +228,15 @@ def floats_to_blob(
     Raises:
         ValueError: The vector cannot be stored; the message says why.
     """
+    if (
+        type(vector) is np.ndarray
+        and vector.dtype == dtype
+        and vector.shape == (dims,)
+        and vector.itemsize > 2
+        and SURELY_FINE[0] < vector.dot(vector) < SURELY_FINE[1]
+    ):
+        # Most vectors are of the stored type already, and of a length that leaves no doubt.
+        return vector.tobytes()
     numbers = as_numbers(vector, dims)
     with np.errstate(all="ignore"):
         stored = numbers.astype(dtype)
@@ -366,12 +387,7 @@ def encode_json(field: str, value: Any) -> str | None:
         return None
     plain = dict(value) if isinstance(value, Mapping) else value
     try:
-        return json.dumps(
-            plain,
-            ensure_ascii=False,
-            allow_nan=False,
-            separators=(",", ":"),
-        )
+        return COMPACT.encode(plain)
     except ValueError as error:
         raise ValueError(f"field {field!r}: {error}") from error
 
