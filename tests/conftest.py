@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -28,6 +29,11 @@ pytest_plugins = ["vecmigrate.testing.plugin"]
 # there can be had again.
 settings.register_profile("vecmigrate", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("vecmigrate")
+
+# Where a shell runs the suite in the background, Ctrl-C is ignored, and every process that a test starts would
+# inherit that; some tests are about just this signal.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WAYS_TO_CONNECT = [
     pytest.param({"protocol": protocol, "decode_responses": decode}, id=f"resp{protocol}-{kind}")
