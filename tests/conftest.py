@@ -30,8 +30,8 @@ pytest_plugins = ["vecmigrate.testing.plugin"]
 settings.register_profile("vecmigrate", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("vecmigrate")
 
-# Where a shell runs the suite in the background, Ctrl-C is ignored, and every process that a test starts would
-# inherit that; some tests are about just this signal.
+# Where a shell runs the suite in the background, Ctrl-C is ignored, and every process that a test starts
+# would inherit that; some tests are about just this signal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
