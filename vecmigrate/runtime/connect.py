@@ -105,11 +105,6 @@ def look(client: redis.Redis) -> Server:
     )
 
 
-def run_id(client: redis.Redis) -> str:
-    """The id of the server's process."""
-    return str(client.info("server")["run_id"])
-
-
 @contextmanager
 def told(url: str) -> Iterator[None]:
     """Turn what redis-py raises into one line that says what to do."""
