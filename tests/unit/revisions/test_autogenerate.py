@@ -240,9 +240,11 @@ def test_a_field_called_like_a_parameter_of_the_operation_is_reached():
     assert "name" in taken
     for name in taken:
         old = skill(**{f"fields__{name}": {"type": "tag"}})
-        new = skill(**{f"fields__{name}": {"type": "tag", "separator": ";"}})
+        new = skill(**{f"fields__{name}": {"type": "tag", "case_sensitive": True}})
         text = body([old], [new])
-        assert text == f'    op.rebuild_index("skill", change_fields={{"{name}": {{"separator": ";"}}}})'
+        assert (
+            text == f'    op.rebuild_index("skill", change_fields={{"{name}": {{"case_sensitive": True}}}})'
+        )
 
 
 def test_what_may_be_a_rename_stops_it_and_shows_both_readings():
