@@ -89,11 +89,14 @@ def _index(item: IndexReport, *, commands: bool) -> Iterator[str]:
     if item.changes:
         yield ""
         yield from (f"- {plain(change.describe())}" for change in item.changes)
-    if item.order:
+    if item.deployment.stages:
         yield from ("", "In this order:", "")
         yield from (
-            f"{number}. **{stage.name}**: {plain(stage.action)}" for number, stage in enumerate(item.order, 1)
+            f"{number}. **{stage.name}**: {plain(stage.action)}"
+            for number, stage in enumerate(item.deployment.stages, 1)
         )
+    if item.deployment.back:
+        yield from ("", f"To go back: {'; then '.join(map(plain, item.deployment.back))}.")
     if item.steps and commands:
         yield from _commands(item.steps)
 

@@ -125,8 +125,10 @@ def _index(item: IndexReport) -> Iterator[str]:
     yield from (f"  {change.describe()}" for change in item.changes)
     yield f"  cost: {item.cost.describe()}"
     yield from _steps(item.steps)
-    for number, stage in enumerate(item.order, 1):
+    for number, stage in enumerate(item.deployment.stages, 1):
         yield f"  {number}. {stage.name}: {stage.action}"
+    if item.deployment.back:
+        yield f"  to go back: {'; then '.join(item.deployment.back)}"
 
 
 def _steps(steps: tuple[PendingStep, ...]) -> Iterator[str]:

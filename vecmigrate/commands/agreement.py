@@ -233,7 +233,7 @@ def _against_state(history: History, specs: Sequence[IndexSpec]) -> Iterator[Pro
             "pending-change",
             f"no migration makes this change: {change.describe()}",
             None,
-            "run `vecmigrate merge -m …` first" if several else made.hint(change),
+            made.hint(change) + (", after `vecmigrate merge -m …`" if several else ""),
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from vecmigrate.diff.changes import AmbiguousRename, Change, Diff, diff_state, renamed_index, worst
 from vecmigrate.diff.fields import MEANINGS
-from vecmigrate.diff.model import shown
+from vecmigrate.diff.model import ChangeKey, shown
 from vecmigrate.errors import AutogenerateError, Problem
 from vecmigrate.revisions import source
 from vecmigrate.spec.build import algorithm_name, spec_to_mapping
@@ -71,9 +71,16 @@ class Verdict:
 
     def hint(self, change: Change) -> str:
         """How a pending change gets into a migration: what autogenerate says of it, or that it writes it."""
-        for other, problem in self.refused:
-            if other == change and problem.hint:
-                return problem.hint
+        return self.instead.get(change.key, self.advice)
+
+    @property
+    def instead(self) -> dict[ChangeKey, str]:
+        """Key of each change that is refused → what to do instead."""
+        return {change.key: problem.hint for change, problem in self.refused if problem.hint}
+
+    @property
+    def advice(self) -> str:
+        """What to do about the changes that are not refused."""
         command = "`vecmigrate revision --autogenerate -m …`"
         if not self.problems:
             return f"run {command}"
