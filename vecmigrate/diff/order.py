@@ -199,7 +199,8 @@ def _side_by_side(apart: Sequence[_Judged]) -> Deployment:
             Stage("deploy", "the services that use the new form, with thresholds and models that fit it"),
             Stage(
                 "contract",
-                f"{contract}. Or, where a pause is bearable: stop the old pods, {_UPGRADE}, start the new ones",
+                f"{contract}. Or, where a pause is bearable: stop the old pods, {_UPGRADE}, start the new "
+                "ones",
             ),
         ),
         (f"{_OLDER}, as long as the old form is there; later stop the new pods first",),

@@ -217,7 +217,10 @@ class TestMarkdown:
         [
             ("hello", "hello"),
             ("a | b", "a \\| b"),
-            ("@everybody", "\\@everybody"),
+            ("@everybody", "\\@&#8203;everybody"),
+            ("see #12 and a@b", "see \\#&#8203;12 and a\\@&#8203;b"),
+            ("&lt;b&gt; &#64;you", "\\&lt;b\\&gt; \\&\\#&#8203;64;you"),
+            ("\x1b[31m \u202e", "\\\\x1b\\[31m \\\\u202e"),
             ("<img src=x>", "\\<img src=x\\>"),
             ("run `a_b` now_", "run `a_b` now\\_"),
             ("![x](y)", "\\!\\[x\\](y)"),

@@ -207,7 +207,7 @@ def test_the_docstring_says_what_will_happen():
         ({"fields__year": {"type": "numeric", "default": 0}},
          r"rewrite.*leave that out.*op\.alter_index\(\"skill\", add="),
         ({"fields__skill_id__separator": "|"},
-         r"rewrite.*stored lists.*op\.run.*then op\.rebuild_index\(.*skill_id=.*that last call alone will do"),
+         r"rewrite.*stored lists.*op\.run.*then op\.rebuild_index\(.*skill_id=.*last call alone will do"),
         ({"fields__title": {"type": "numeric", "path": "title"}},
          r"rewrite.*does not fit leaves the index.*op\.rebuild_index"),
         ({"fields__title__path": "headline"}, r"rewrite.*stored values have to be moved.*op\.rebuild_index"),
