@@ -21,7 +21,7 @@ from vecmigrate.diff.fields import fits, is_indexed
 from vecmigrate.diff.model import Change
 from vecmigrate.spec.build import field_type
 from vecmigrate.spec.change import renamed_fields
-from vecmigrate.spec.model import Field, IndexSpec, NumericField, TagField, VectorField
+from vecmigrate.spec.model import Field, IndexSpec, NumericField, Storage, TagField, VectorField
 
 # What an index must say so that queries can ask for something, which no query can without it.
 _ABILITIES: Final[dict[str, tuple[bool, str]]] = {
@@ -126,12 +126,19 @@ def _of_type(one: tuple[IndexSpec, Field], other: tuple[IndexSpec, Field]) -> Ef
         return _both("values are stored in another form")
     was, will, storage = field_type(before), field_type(after), new.index.storage
     unfit = "values that they store do not fit the index, which leaves such documents out"
-    old_fits = not _writes(old, before) or not is_indexed(after) or fits(was, will, storage)
-    new_fits = not _writes(new, after) or not is_indexed(before) or fits(will, was, storage)
+    old_fits = not _writes(old, before) or not is_indexed(after) or _indexable(was, will, storage)
+    new_fits = not _writes(new, after) or not is_indexed(before) or _indexable(will, was, storage)
     return Effect(
         old_fails=_unfiltered(before) if old_fits else unfit,
         new_fails=_unfiltered(after) if new_fits else unfit,
     )
+
+
+def _indexable(stored: str, wanted: str, storage: Storage) -> bool:
+    """Whether documents with values of one type get into an index that takes them for another type."""
+    # Points and shapes are texts, though nothing to find words in.
+    as_text = stored in ("geo", "geoshape") and wanted in ("text", "tag")
+    return as_text or fits(stored, wanted, storage)
 
 
 def _missed(spec: IndexSpec, item: Field) -> str | None:
