@@ -23,9 +23,9 @@ and generated code in the working tree with the commit where HEAD parted from th
   from FT.INFO alone;
 - the Redis commands of the migrations that the base does not have;
 - in which order to deploy (expand, deploy, contract), and in which to go back. It asks of each change whose
-  helpers fail with whose index. Where only the old helpers fail with the new index, as those of HNSW do with
-  FLAT, the helpers go first, and on the way back the index; where only the new helpers fail with the old index,
-  it is the other way round; where both fail, it takes two releases;
+  helpers fail with whose index. Where only the old helpers fail with the new index, as those of HNSW do
+  with FLAT, the helpers go first, and on the way back the index; where only the new helpers fail with the
+  old index, it is the other way round; where both fail, it takes two releases;
 
 and then what is wrong or needs a decision: a code, a place, and what to do.
 
