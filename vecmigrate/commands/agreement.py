@@ -223,6 +223,7 @@ def _against_state(history: History, specs: Sequence[IndexSpec]) -> Iterator[Pro
         return
     made = verdict(state, specs)
     yield from made.ambiguous
+    yield from made.names.values()
     several = len(heads) > 1
     for change in made.diff.pending:
         place = change.location

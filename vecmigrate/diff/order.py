@@ -82,13 +82,18 @@ def deployment(changes: Sequence[Change], old: IndexSpec | None, new: IndexSpec 
         renamed = any(change.option.startswith("helpers.") or change.option == "key" for change in changes)
         with_callers = "the generated code together with its callers" if renamed else "at any time"
         return Deployment((Stage("deploy", f"{with_callers}; no migration is needed"),), (_OLDER,))
-    judged = [_Judged(change, effect(change, old, new)) for change in changes]
+    judged = [_Judged(change, effect(change, old, new, apart=_gets_own_index(changes))) for change in changes]
     apart = [item for item in judged if item.effect.old_fails and item.effect.new_fails]
     if apart:
         return _side_by_side(apart)
     helpers_first = [item for item in judged if item.effect.old_fails]
     index_first = [item for item in judged if item.effect.new_fails]
     return _in_order(changes, helpers_first, index_first)
+
+
+def _gets_own_index(changes: Sequence[Change]) -> bool:
+    """Whether each release asks an index of its own, by a name of its own (`alias: false`)."""
+    return any(change.option == "index.name" and change.kind == "rebuild" for change in changes)
 
 
 def _in_order(
@@ -106,7 +111,9 @@ def _in_order(
     }.get(kind, "writes the documents, and indexes them anew")
     if touches_names_only(changes):
         means = "writes down the new name; the index stays as it is"
-    if renamed:
+    if _gets_own_index(changes):
+        means = "builds a second index under the new name; the old one keeps the old name"
+    elif renamed:
         means += "; both names lead to it"
     undo = (
         f"`vecmigrate rollback {index}`" if kind == "rebuild" and not renamed else "`vecmigrate downgrade -1`"
@@ -131,7 +138,7 @@ def _in_order(
         why = _reasons(index_first, old=False)
         return Deployment(
             (
-                Stage("expand", f"{_UPGRADE} {means}; the old helpers go on working with it"),
+                Stage("expand", f"{_UPGRADE} {means}; the old helpers go on working"),
                 Stage("deploy", f"the services, after that: with the old index the new helpers fail ({why})"),
                 *after,
             ),
@@ -210,8 +217,9 @@ def _side_by_side(apart: Sequence[_Judged]) -> Deployment:
 def touches_names_only(changes: Sequence[Change]) -> bool:
     """Whether all that is to be done is to call something otherwise: no index is built, no document read."""
     real = [change for change in changes if change.kind != "nothing"]
+    names = ("name", "index.name", "index.aliases")
     return bool(real) and all(
-        change.field is None and change.option in ("name", "index.name") for change in real
+        change.field is None and change.kind == "in_place" and change.option in names for change in real
     )
 
 
