@@ -107,5 +107,15 @@ class RenameIndex(Operation):
         mapping = spec_to_mapping(spec)
         mapping.pop("helpers", None)
         mapping["name"] = self.to or spec.name
+        if self.index_name is not None and not spec.index.alias:
+            raise OperationError(
+                f"index {self.name!r} has no alias that could be renamed (`alias: false`: the index "
+                f"itself is called {spec.index.name!r}, and an index cannot be renamed)",
+                hint=f'op.rebuild_index("{self.name}", index={{"name": "{self.index_name}"}}) builds another '
+                "under that name",
+            )
         mapping["index"] = {**mapping["index"], "name": self.index_name or spec.index.name}
+        if spec.index.aliases is not None:
+            # What becomes the name is no further name any more.
+            mapping["index"]["aliases"] = [name for name in spec.index.aliases if name != self.index_name]
         return spec_from_mapping(mapping, names=False)
