@@ -45,7 +45,7 @@ class PublishIndex(Operation):
         wanted = indexes.aliases(index.spec, record.aliases)
         missing = tuple(name for name in wanted if name != record.physical)
         indexes.wait_until_indexed(context, record.physical, index.spec.name)
-        indexes.uncover(context, index.spec, replace(record, aliases=missing))
+        indexes.uncover(context, replace(record, aliases=missing))
         context.registry.point(replace(record, aliases=missing))
 
     def revert(self, step: int, state: State) -> Operation:
@@ -82,9 +82,7 @@ class UnpublishIndex(Operation):
         leading = [
             name for name in record.aliases if indexes.live_name(context, name) == record.physical != name
         ]
-        context.registry.put(
-            replace(record, aliases=()), *(ddl.ft_alias_del(name) for name in leading)
-        )
+        context.registry.put(replace(record, aliases=()), *(ddl.ft_alias_del(name) for name in leading))
 
     def revert(self, step: int, state: State) -> Operation:
         """Publish it."""
