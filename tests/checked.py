@@ -87,6 +87,11 @@ class Server:
 
         return Scratch(SCRATCH, lambda words: self.client.execute_command(*words), drop)
 
+    def another(self) -> redis.Redis:
+        """Another client of the same server."""
+        options = self.client.connection_pool.connection_kwargs
+        return redis.Redis(host=options["host"], port=options["port"])
+
     def names(self) -> list[str]:
         """All indexes."""
         return sorted(reply.text(name) for name in self.client.execute_command("FT._LIST"))

@@ -32,8 +32,6 @@ _MOST_WALKS = 12
 _CLEAN_WALKS = 3
 # What is lost already decides the outcome, so touching more of it would only cost the live indexes.
 _MOST_LOST_TOUCHED = 1_000
-# Documents that the filter seems to leave out are touched as well, up to so many.
-_MOST_DOUBTED = 1_000
 _REMEMBERED = 100_000
 _AGAIN_SECONDS = 0.1
 _EXPLAIN_TRIES = 3
@@ -96,12 +94,11 @@ def check_documents(
         told: Called often, with the number of documents seen so far; may raise to end the check.
         touch: Touches documents; without, what is missing is only counted.
         scratch: An index that may be made to ask what the FILTER lets through; without, every document that
-            is absent from both indexes, or from the only one, counts as left out by the filter.
+            the index lacks counts as left out by it, unless the old one has the same filter and holds it.
     """
     check = _Check(client, new, old, told, touch, scratch)
     if not new.spec.index.skip_initial_scan:
-        with check.stack:
-            check.run()
+        check.run()
     found = check.found
     found.held, found.old = keyspace.counts(client, new.name, old.name if old is not None else None)
     return found
@@ -120,7 +117,6 @@ class _Check:
     found: DocumentCheck = field(default_factory=DocumentCheck)
     stack: ExitStack = field(default_factory=ExitStack)
     filtering: reply.Info | None = None
-    doubted: int = 0
     refused: set[bytes] = field(default_factory=set)
     lost: list[bytes] = field(default_factory=list)
     reasons: dict[bytes, str] = field(default_factory=dict)
@@ -134,7 +130,9 @@ class _Check:
             before = self.mended + self.escaped
             self.found = DocumentCheck()
             self.lost = []
-            self._walk()
+            with self.stack:
+                self._walk()
+            self._count_refused_by_scratch()
             clean = clean + 1 if self.mended + self.escaped == before else 0
             wanted = _CLEAN_WALKS if self.mended + self.escaped else 1
             if clean >= wanted:
@@ -173,36 +171,43 @@ class _Check:
         return keyspace.look(self.client, keys, self.new.spec, self.new.name, old)
 
     def _not_filtered(self, keys: list[bytes], in_old: frozenset[bytes]) -> list[bytes]:
-        """Those of `keys` that the FILTER lets through."""
+        """Those of `keys` that the FILTER lets through.
+
+        A filter that cannot be evaluated, over a field that is absent, leaves a document out of a scan and
+        lets it in when it is written. So filtered documents must not be touched. What is in the old index in
+        spite of the same filter came in that way, and belongs in the new one too.
+        """
         if self.new.spec.index.filter is None or not keys:
             return keys
         if self.scratch is None:
-            same = self.old is not None and self.old.spec.index.filter == self.new.spec.index.filter
-            outside = {key for key in keys if not same or key not in in_old}
+            outside = set(keys)
         else:
-            outside = self._outside(keys, self.scratch)
+            self._build_scratch(self.scratch)
+            outside = set(keyspace.absent(self.client, self.scratch.name, keys))
+        if self.old is not None and self.old.spec.index.filter == self.new.spec.index.filter:
+            outside -= in_old
         self.found.filtered += len(outside)
         return [key for key in keys if key not in outside]
 
-    def _outside(self, keys: Sequence[bytes], scratch: Scratch) -> set[bytes]:
-        if self.filtering is None:
-            spec = filter_spec(self.new.spec)
-            index = scratch_index(self.client, scratch, spec, lambda: self.told(self.found.seen))
-            self.filtering = self.stack.enter_context(index)
-        outside = keyspace.absent(self.client, scratch.name, keys)
-        # Its own scan may have passed documents over as well, and a JSON value may not fit its fields. Touching
-        # them tells, at the price of a write to the live indexes; a filter may leave out millions.
-        doubted = [key for key in outside if key not in self.refused][: _MOST_DOUBTED - self.doubted]
-        if self.touch is None or not doubted:
-            return set(outside)
-        self.doubted += len(doubted)
-        self._mend(doubted)
-        outside = keyspace.absent(self.client, scratch.name, outside)
-        if reply.indexing_failures(self.filtering):
-            for key in set(outside).intersection(doubted):
-                if explain(self.client, scratch.name, key, self.touch) != UNKNOWN_REASON:
-                    self.refused.add(key)
-        return set(outside) - self.refused
+    def _build_scratch(self, scratch: Scratch) -> None:
+        """Let the server evaluate the filter for every document; anew in each walk, as scans miss some."""
+        if self.filtering is not None:
+            return
+        spec = filter_spec(self.new.spec)
+        index = scratch_index(self.client, scratch, spec, lambda: self.told(self.found.seen))
+        self.filtering = self.stack.enter_context(index)
+
+    def _count_refused_by_scratch(self) -> None:
+        """Count the documents that the filter lets through and one of its own fields does not fit (JSON)."""
+        info, self.filtering = self.filtering, None
+        failures = min(reply.indexing_failures(info), self.found.filtered) if info is not None else 0
+        if info is None or not failures:
+            return
+        self.found.filtered -= failures
+        self.found.rejected_count += failures
+        last = reply.last_indexing_error(info)
+        if last is not None and len(self.found.rejected) < NAMED:
+            self.found.rejected.append(f"{last[1]} ({last[0]})")
 
     def _mend(self, keys: Sequence[bytes]) -> set[bytes]:
         """Touch documents; gives those that were there."""
