@@ -34,6 +34,8 @@ _CLEAN_WALKS = 3
 _MOST_LOST_TOUCHED = 1_000
 _REMEMBERED = 100_000
 _AGAIN_SECONDS = 0.1
+_LOOKS = 5
+_LOOK_SECONDS = 0.02
 _EXPLAIN_TRIES = 3
 
 # Touches the documents with these keys in one fenced step, and says of each whether it was there (1 or 0).
@@ -96,11 +98,12 @@ def check_documents(
         scratch: An index that may be made to ask what the FILTER lets through; without, every document that
             the index lacks counts as left out by it, unless the old one has the same filter and holds it.
     """
-    check = _Check(client, new, old, told, touch, scratch)
+    observer = keyspace.Observer(client, new.spec, new.name, old.name if old is not None else None)
+    check = _Check(client, new, old, observer, told, touch, scratch)
     if not new.spec.index.skip_initial_scan:
         check.run()
     found = check.found
-    found.held, found.old = keyspace.counts(client, new.name, old.name if old is not None else None)
+    found.held, found.old = keyspace.counts(client, new.name, observer.old)
     return found
 
 
@@ -111,6 +114,7 @@ class _Check:
     client: redis.Redis
     new: Built
     old: Built | None
+    observer: keyspace.Observer
     told: Callable[[int], None]
     touch: Touch | None
     scratch: Scratch | None
@@ -144,21 +148,21 @@ class _Check:
         for keys in keyspace.keys_in_batches(self.client, self.new.spec):
             self.found.seen += len(keys)
             self.found.unasked += sum(not keyspace.is_askable(key) for key in keys)
-            absent = keyspace.absent(self.client, self.new.name, keys)
-            if absent:
-                self._look_at(absent)
+            missing = keyspace.absent(self.client, self.new.name, keys)
+            if missing:
+                self._look_at(missing)
             self.told(self.found.seen)
 
     def _look_at(self, keys: Sequence[bytes]) -> None:
-        look = self._look(keys)
+        look = self.observer.look(keys)
         doubtful = [key for key in keys if key in look.there and key not in look.new]
         doubtful = self._not_filtered(doubtful, look.old)
         if not doubtful:
             return
         touched = self._mend([key for key in doubtful if key not in self.refused])
-        look = self._look(doubtful)
+        absent, look = self._absent(doubtful)
         for key in doubtful:
-            if key in look.there and key not in look.new:
+            if key in absent:
                 self._refuse(key, lost=key in look.old)
             elif key in touched:
                 self.mended += 1
@@ -166,9 +170,18 @@ class _Check:
                 # Renamed before it was touched, maybe: then it still is absent, under another name.
                 self.escaped += 1
 
-    def _look(self, keys: Sequence[bytes]) -> keyspace.Look:
-        old = self.old.name if self.old is not None else None
-        return keyspace.look(self.client, keys, self.new.spec, self.new.name, old)
+    def _absent(self, keys: Sequence[bytes]) -> tuple[list[bytes], keyspace.Look]:
+        """Those of `keys` that are there and not in the new index, and what was seen last."""
+        look = self.observer.look(keys)
+        absent = [key for key in keys if key in look.there and key not in look.new]
+        # Where one look proves nothing, several have to agree.
+        for _ in range(0 if self.observer.exact else _LOOKS):
+            if not absent:
+                break
+            time.sleep(_LOOK_SECONDS)
+            again = self.observer.look(absent)
+            absent = [key for key in absent if key in again.there and key not in again.new]
+        return absent, look
 
     def _not_filtered(self, keys: list[bytes], in_old: frozenset[bytes]) -> list[bytes]:
         """Those of `keys` that the FILTER lets through.
@@ -238,8 +251,8 @@ class _Check:
         still = []
         for start in range(0, len(self.lost), keyspace.BATCH):
             some = self.lost[start : start + keyspace.BATCH]
-            look = self._look(some)
-            still += [key for key in some if key in look.there and key in look.old and key not in look.new]
+            absent, look = self._absent(some)
+            still += [key for key in absent if key in look.old]
         self.found.lost_count -= len(self.lost) - len(still)
         self.found.lost = [self._told_why(key) for key in still[:NAMED]]
 

@@ -69,22 +69,58 @@ def absent(client: redis.Redis, index: str, keys: Sequence[bytes]) -> list[bytes
     return [key for key in askable if key not in held]
 
 
-def look(client: redis.Redis, keys: Sequence[bytes], spec: IndexSpec, new: str, old: str | None) -> Look:
-    """Ask the server for `keys`, the index `new` and the index `old` in one transaction.
+@dataclass(slots=True)
+class Observer:
+    """Asks the server for documents and for what the index `new` and the index `old` hold of them.
 
     Documents come, go and are renamed all the time. What an index lacks at the very moment when the document
-    is there is missing; what two questions one after the other say of it proves nothing.
+    is there is missing; what two questions one after the other say of it proves nothing. So all is asked in
+    one transaction. Where searches may not run in one (RediSearch 8 with WORKERS, several shards), a document
+    counts as there if it is so before and after the search, and `exact` is false: then ask several times.
     """
-    with client.pipeline(transaction=True) as pipe:
-        for key in keys:
-            pipe.execute_command("TYPE", key)
-        for index in (new, old) if old is not None else (new,):
-            pipe.execute_command(*_question(index, keys), "LIMIT", 0, len(keys))
-        answers: list[Any] = pipe.execute()
-    types = zip(keys, answers[: len(keys)], strict=True)
-    there = frozenset(key for key, found in types if reply.text(found) == type_name(spec))
-    held = [_keys(answer) for answer in answers[len(keys) :]]
-    return Look(there, held[0], held[1] if old is not None else frozenset())
+
+    client: redis.Redis
+    spec: IndexSpec
+    new: str
+    old: str | None
+    exact: bool = True
+
+    def look(self, keys: Sequence[bytes]) -> Look:
+        """What is there, and where, of `keys`."""
+        if self.exact:
+            answers = self._ask(keys, transaction=True)
+            errors = [answer for answer in answers if isinstance(answer, Exception)]
+            if not errors:
+                return self._read(keys, answers)
+            self.exact = False
+        answers = self._ask(keys, transaction=False)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return self._read(keys, answers)
+
+    def _ask(self, keys: Sequence[bytes], *, transaction: bool) -> list[Any]:
+        names = (self.new, self.old) if self.old is not None else (self.new,)
+        with self.client.pipeline(transaction=transaction) as pipe:
+            for key in keys:
+                pipe.execute_command("TYPE", key)
+            for name in names:
+                pipe.execute_command(*_question(name, keys), "LIMIT", 0, len(keys))
+            for key in () if transaction else keys:
+                pipe.execute_command("TYPE", key)
+            answers: list[Any] = pipe.execute(raise_on_error=False)
+        return answers
+
+    def _read(self, keys: Sequence[bytes], answers: list[Any]) -> Look:
+        indexes = 1 if self.old is None else 2
+        first, rest = answers[: len(keys)], answers[len(keys) + indexes :]
+        there = [
+            key
+            for at, key in enumerate(keys)
+            if all(reply.text(types[at]) == type_name(self.spec) for types in (first, rest) if types)
+        ]
+        held = [_keys(answer) for answer in answers[len(keys) : len(keys) + indexes]]
+        return Look(frozenset(there), held[0], held[1] if self.old is not None else frozenset())
 
 
 def counts(client: redis.Redis, new: str, old: str | None) -> tuple[int, int | None]:

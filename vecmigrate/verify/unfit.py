@@ -72,6 +72,6 @@ def unfit_documents(
 
 
 def _held(client: redis.Redis, live: Built, scratch: str, keys: Sequence[bytes]) -> list[bytes]:
-    """Those of `keys` that the live index holds and the scratch index does not, at one moment."""
-    look = keyspace.look(client, keys, live.spec, scratch, live.name)
+    """Those of `keys` that the live index holds and the scratch index does not,."""
+    look = keyspace.Observer(client, live.spec, scratch, live.name).look(keys)
     return [key for key in keys if key in look.there and key in look.old and key not in look.new]

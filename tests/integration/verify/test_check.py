@@ -23,7 +23,7 @@ def check(server, new, old=None, told=nothing, **options):
 
 
 def pass_over(server, spec, *, count=3, fill=10):
-    """An index whose scan passed documents over: made as one that does not scan, with `count` written before."""
+    """An index whose scan passed documents over: it does not scan, and `count` were there."""
     server.fill(count, prefix="doc:hidden-", year=lambda n: 2000 + n)
     skipping = make_spec(YEAR, skip_initial_scan=True, prefix=list(spec.index.prefixes))
     server.index(skipping)
@@ -90,23 +90,23 @@ class TestPassedOver:
 
     def test_a_touch_changes_neither_values_nor_expiries(self, server):
         client = server.client
-        new = pass_over(server, make_spec(YEAR))
+        server.fill(3, prefix="doc:hidden-", year=lambda n: 2000 + n)
         client.pexpire("doc:hidden-0", 500_000)
         # Each field that the index knows expires by itself; HSET would take that away.
         for name in ("year", "embedding"):
             client.hpexpire("doc:hidden-1", 400_000, name)
-        before = [
-            (client.hgetall(f"doc:hidden-{n}"), client.pexpiretime(f"doc:hidden-{n}"),
-             client.hpexpiretime(f"doc:hidden-{n}", "year", "embedding"))
-            for n in range(3)
-        ]  # fmt: skip
-        assert check(server, new).mended == 3
-        after = [
-            (client.hgetall(f"doc:hidden-{n}"), client.pexpiretime(f"doc:hidden-{n}"),
-             client.hpexpiretime(f"doc:hidden-{n}", "year", "embedding"))
-            for n in range(3)
-        ]  # fmt: skip
-        assert after == before
+
+        def stored():
+            keys = [f"doc:hidden-{n}" for n in range(3)]
+            return [
+                (client.hgetall(key), client.pexpiretime(key), client.hpexpiretime(key, "year", "embedding"))
+                for key in keys
+            ]
+
+        before = stored()
+        server.index(make_spec(YEAR, skip_initial_scan=True))
+        assert check(server, Built(NAME, make_spec(YEAR))).mended == 3
+        assert stored() == before
 
     def test_a_document_with_no_field_of_the_schema(self, server):
         server.client.hset("doc:bare", "other", "x")
@@ -295,9 +295,8 @@ class TestFilter:
         new = server.index(make_spec(fields, storage="json", filter="@year > 2001"))
         found = check(server, new)
         assert (found.held, found.filtered, found.rejected_count) == (8, 13, 1)
-        assert found.rejected == [
-            "doc:bad (Invalid JSON type: String type can represent only TEXT, TAG, GEO or GEOMETRY field)"
-        ]
+        # Redis 8 names the field as well.
+        assert "Invalid JSON type: String type can represent only TEXT" in found.rejected[0]
 
     def test_json_that_does_not_fit_a_field_of_the_filter(self, server):
         fields = {"year": {"type": "numeric", "path": "$.year"}}
