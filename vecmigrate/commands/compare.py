@@ -59,7 +59,7 @@ def drift(session: Session) -> DriftResult:
     applied = [name for name, record in records.items() if record.status == "applied"]
     state = history.state_of(applied)
     expected = [_expected(item, session.ledger) for item in state]
-    live = look_at(session.client, [item.spec.index.name for item in expected])
+    live = look_at(session.client, [name for item in expected for name in item.spec.index.names])
     half_done = tuple(
         name for name, record in records.items() if record.status in ("running", "partial", "reverting")
     )

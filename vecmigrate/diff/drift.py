@@ -188,9 +188,21 @@ def _of_index(wanted: Expected, live: Live) -> Iterator[Drift]:
             yield Drift("missing-index", name, alias, wanted.physical, None)
     else:
         judged = target
+    if wanted.published:
+        yield from _further_names(wanted, live, there)
     if judged is not None and judged in live.indexes:
         for item in differences(wanted.spec, live.indexes[judged]):
             yield Drift("difference", name, judged, item.wanted, item.found, item.field, item.option)
+
+
+def _further_names(wanted: Expected, live: Live, there: str | None) -> Iterator[Drift]:
+    """The aliases that the migrations name beside `index.name`, as far as the server was asked for them."""
+    for alias in wanted.spec.index.aliases or ():
+        target = live.aliases.get(alias)
+        if target is None and there is not None and alias in live.aliases:
+            yield Drift("missing-alias", wanted.spec.name, alias, there, None)
+        elif target is not None and target not in wanted.names:
+            yield Drift("other-alias", wanted.spec.name, alias, there or wanted.physical, target)
 
 
 def _meeting(info: Info, expected: Sequence[Expected]) -> tuple[Expected, str] | None:

@@ -21,9 +21,11 @@ from vecmigrate.errors import IndexConflictError, MemoryLimitError, OperationErr
 from vecmigrate.operations import indexes
 from vecmigrate.operations.base import Context
 from vecmigrate.operations.kept import Kept
+from vecmigrate.operations.registry import IndexRecord
 from vecmigrate.operations.settings import remarks
 from vecmigrate.operations.state import IndexState
-from vecmigrate.search import ddl, memory, reply
+from vecmigrate.search import memory, reply
+from vecmigrate.search.introspect import differences
 from vecmigrate.spec.model import Flat, Hnsw, IndexSpec
 
 STAGES = ("guard", "build", "verify", "cut over", "keep")
@@ -58,7 +60,7 @@ class Swap:
             self.context.step.put({"outcome": "was there already"})
             return
         if begin != STAGES[0]:
-            self.context.progress.message(f"{self.new.physical}: going on at the stage {begin!r}")
+            self.context.progress.message(f"{self.physical}: going on at the stage {begin!r}")
         acts: dict[str, Callable[[], None]] = {
             "guard": self._guard,
             "build": self._build,
@@ -70,37 +72,43 @@ class Swap:
             self.context.step.put({"stage": stage})
             acts[stage]()
 
+    @property
+    def physical(self) -> str:
+        """What the new index is called: as this step noted, or as it will be proposed."""
+        return self.context.step.get("physical") or self.new.physical
+
     def _begin(self) -> str | None:
-        """The stage to go on at; None where an index like the new one is live and nobody knows why."""
+        """The stage to go on at; None where an index like the new one is live already."""
         stored = self.context.step.get("stage")
-        info = self.context.search.info(self.new.physical)
-        if indexes.live_name(self.context, self.alias) == self.new.physical:
+        record = self.context.registry.get(self.new.spec.name)
+        there = self.context.search.info(self.physical)
+        if record is not None and there is not None and record.physical == self.physical:
             if stored in ("cut over", "keep"):
                 return stored
-            indexes.require_same(self.new.spec, info or {}, self.new.physical)
-            return None
-        return STAGES[0] if info is None or stored is None else stored
+            if record.revision == self.new.revision and not differences(self.new.spec, there):
+                return None
+        if stored is None or there is None or not self.context.registry.is_ours(self.physical):
+            return STAGES[0]
+        return "verify" if stored == "keep" else stored
 
     def _guard(self) -> None:
         search, progress = self.context.search, self.context.progress
         search.require(self.new.spec)
-        live = indexes.live_ours(self.context, self.old)
-        leftover = search.info(self.new.physical)
-        if leftover is not None:
-            progress.message(f"{self.new.physical}: left by an earlier try; removed")
-            self.context.kept.forget(self.new.physical, ddl.ft_drop_index(self.new.physical))
-        self._refuse_strangers(live)
-        self.context.step.put({"old": live or ""})
-        info = search.info(live) if live is not None else None
-        if info is None:
+        record = indexes.record_of(self.context, self.old)
+        live = None if record is None else record.physical
+        if record is not None:
+            indexes.uncover(self.context, self.old.spec, record)
+        self.context.step.put({"old": live or "", "physical": self.new.physical})
+        if live is None:
             return
+        # A server that was restarted reads its indexes in again: until then they look smaller than they are.
+        indexes.wait_until_indexed(self.context, live, live)
+        info = search.info(live) or {}
         documents = reply.num_docs(info)
         self.context.step.put({"old_documents": documents})
         self._refuse_too_much(info)
-        if live == self.alias:
-            progress.message(
-                f"{live}: a plain index gives its name to an alias; it cannot be kept for a rollback"
-            )
+        if live in self._aliases():
+            self._refuse_unknown_aliases(live)
         for remark in remarks(search, documents):
             progress.message(remark)
         for item in _become_flat(self.old.spec, self.new.spec):
@@ -109,18 +117,36 @@ class Swap:
                 f"send with each query of {item!r}: services need the new helpers before the cut-over"
             )
 
-    def _refuse_strangers(self, live: str | None) -> None:
-        known = {live, self.old.physical, self.new.physical, *self.context.kept.all()}
-        starts = (f"{self.alias}@", f"{self.old.plain}@")
-        strangers = [
-            name for name in self.context.search.names() if name.startswith(starts) and name not in known
-        ]
-        if strangers:
-            raise IndexConflictError(
-                f"index {strangers[0]!r} looks like one of ours, and the ledger does not know it "
-                "(none but the live one and those that are kept)",
-                hint=f"FT.DROPINDEX {strangers[0]} if nothing needs it; documents stay",
-            )
+    def _refuse_unknown_aliases(self, live: str) -> None:
+        """Dropping a plain index takes its aliases along; the server must list them, or the spec name them."""
+        progress = self.context.progress
+        progress.message(
+            f"{live}: a plain index gives its name to an alias; it cannot be kept for a rollback"
+        )
+        if self.context.search.aliases_of(live) is not None or self.new.spec.index.aliases is not None:
+            return
+        raise OperationError(
+            f"index {live!r} gives way to an alias of its name, which takes its other aliases along, and this "
+            "server does not list them (expected `index.aliases` in the spec, as `aliases: null` says that "
+            "they are not known)",
+            hint="name every other alias that services ask for, `aliases: []` where there is none, in the spec "
+            f"and in this migration: index={{\"aliases\": []}}",
+        )
+
+    def _aliases(self) -> tuple[str, ...]:
+        """Every alias that is to lead to the new index: those of the spec, and those that led to the old one."""
+        if not self.new.published:
+            return ()
+        spec = self.new.spec
+        record = self.context.registry.get(spec.name)
+        before = () if record is None else record.aliases
+        listed = None if record is None else self.context.search.aliases_of(record.physical)
+        if not spec.index.alias:
+            # Those who ask the old name go on asking the old index.
+            own = {self.old.spec.index.name}
+            before = tuple(name for name in before if name not in own)
+            listed = [name for name in listed or () if name not in own]
+        return indexes.aliases(spec, before, listed or ())
 
     def _refuse_too_much(self, info: dict[str, Any]) -> None:
         needed = memory.estimate(self.new.spec, info)
@@ -144,29 +170,28 @@ class Swap:
 
     def _build(self) -> None:
         spec = self.new.spec
-        info = self.context.search.info(self.new.physical)
-        if info is None:
-            # A rebuilt index holds what is there, whatever the spec says of new ones.
-            scanning = replace(spec, index=replace(spec.index, skip_initial_scan=False))
+        # A rebuilt index holds what is there, whatever the spec says of new ones.
+        scanning = replace(spec, index=replace(spec.index, skip_initial_scan=False))
+        if not self.context.step.get("began"):
             self.context.step.put({"began": f"{time.time():.3f}"})
-            self.context.search.change(*ddl.ft_create(scanning, self.new.physical))
-        else:
-            indexes.require_same(spec, info, self.new.physical)
+        physical = indexes.build(self.context, scanning, self.new.physical)
+        self.context.step.put({"physical": physical})
         total = int(self.context.step.get("old_documents") or 0) or None
-        indexes.wait_until_indexed(self.context, self.new.physical, self.new.physical, total)
+        indexes.wait_until_indexed(self.context, physical, physical, total)
         self.context.step.put({"built": f"{time.time():.3f}"})
 
     def _verify(self) -> None:
         # A server that was restarted since scans anew.
-        indexes.wait_until_indexed(self.context, self.new.physical, self.new.physical)
+        physical = self.physical
+        indexes.wait_until_indexed(self.context, physical, physical)
         mode = self.context.options.verify
         if mode == "none":
-            self.context.progress.message(f"{self.new.physical}: not verified (--verify none)")
+            self.context.progress.message(f"{physical}: not verified (--verify none)")
             return
         # Imported here: it needs numpy, and recording a migration does not.
         from vecmigrate.verify.compare import Built, compare_counts, measure_recall, named
 
-        new = Built(self.new.physical, self.new.spec)
+        new = Built(physical, self.new.spec)
         live = self.context.step.get("old") or ""
         there = bool(live) and self.context.search.info(live) is not None
         old = Built(live, self.old.spec) if there else None
@@ -229,52 +254,70 @@ class Swap:
         return f"recall@10 of {field} {new:.3f}{'' if old is None else f' (old index {old:.3f})'}"
 
     def _give_up(self, figure: str) -> None:
-        self.context.kept.forget(self.new.physical, ddl.ft_drop_index(self.new.physical))
+        physical = self.physical
+        self.context.registry.drop(physical)
         self.context.step.put({"stage": STAGES[0]})
         raise VerificationError(
-            f"{figure}; alias {self.alias!r} leads where it did before, and {self.new.physical} was removed",
+            f"{figure}; {self.alias!r} leads where it did before, and {physical} was removed",
             hint="change the parameters and upgrade again; --min-recall and --verify set what is accepted",
         )
 
     def _cut_over(self) -> None:
-        indexes.wait_until_indexed(self.context, self.new.physical, self.new.physical)
-        if self.new.published:
-            indexes.lead(self.context, self.old, self.alias, self.new.physical)
-            indexes.take_along(self.context, self.new.spec.name, self.new.physical)
+        """Every alias in one step, together with what the ledger says of both indexes."""
+        context = self.context
+        physical = self.physical
+        indexes.wait_until_indexed(context, physical, physical)
+        old = indexes.record_of(context, self.old)
+        if old is not None and old.physical != physical:
+            # A restarted server may still be reading it in; it must not be taken for an empty one.
+            indexes.wait_until_indexed(context, old.physical, old.physical)
+            indexes.uncover(context, self.old.spec, old)
+        names = tuple(name for name in self._aliases() if name != physical)
+        new = IndexRecord(self.new.spec.name, physical, "created", self.new.revision, names)
+        commands: list[tuple[str | bytes, ...]] = [context.kept.forgotten(physical)]
+        over = {old.physical} & set(names) if old is not None else set()
+        if old is not None and not over and old.physical != physical:
+            kept = self._kept(old)
+            if kept is not None:
+                commands.append(context.kept.stored(kept))
+        context.registry.point(new, *commands, over_plain=over)
+
+    def _kept(self, old: IndexRecord) -> Kept | None:
+        """What is kept of the old index, where there is one that a rollback could be wanted for."""
+        context = self.context
+        info = context.search.info(old.physical)
+        # Without documents, or without an alias, it serves nobody, and only costs writes.
+        if info is None or not self.keep or not reply.num_docs(info) or not self.new.published:
+            return None
+        return Kept(
+            what=old.physical,
+            kind="replaced",
+            name=self.new.spec.name,
+            alias=self.old.spec.index.name,
+            live=self.physical,
+            revision=old.revision,
+            by=context.revision,
+            step=context.step.number,
+            memory=memory.used_by(info),
+            origin=old.origin,
+        )
 
     def _keep(self) -> None:
-        """The old index is kept where there is one that a rollback could be wanted for."""
+        """Say what is kept; what is not goes."""
         context = self.context
         old = context.step.get("old") or ""
         documents = int(context.step.get("old_documents") or 0)
-        info = context.search.info(old) if old else None
         told = [f"{int(context.step.get('documents') or documents):,} documents"]
         told += filter(None, [context.step.get("figures")])
-        # Asked for a name that is an alias now, FT.INFO tells of the index behind it.
-        if info is not None and reply.index_name(info) == old != self.new.physical:
-            # Without documents, or without an alias, it serves nobody, and only costs writes.
-            if self.keep and documents and self.new.published:
-                bytes_used = memory.used_by(info)
-                kept = Kept(
-                    what=old,
-                    kind="replaced",
-                    name=self.new.spec.name,
-                    alias=self.alias,
-                    live=self.new.physical,
-                    revision=self.old.revision,
-                    by=context.revision,
-                    step=context.step.number,
-                    memory=bytes_used,
-                )
-                context.kept.put(kept)
-                context.progress.message(
-                    f"{old}: kept for `vecmigrate rollback {kept.name}`; it takes some {_mb(bytes_used)}, "
-                    f"and every write goes into both, until `vecmigrate complete {kept.name}`"
-                )
-                told.append(f"{old} kept")
-            else:
-                context.kept.forget(old, ddl.ft_drop_index(old))
-        context.kept.forget(self.new.physical)
+        kept = context.kept.all().get(old)
+        if kept is not None:
+            context.progress.message(
+                f"{old}: kept for `vecmigrate rollback {kept.name}`; it takes some {_mb(kept.memory)}, "
+                f"and every write goes into both, until `vecmigrate complete {kept.name}`"
+            )
+            told.append(f"{old} kept")
+        elif old and old != self.physical and context.registry.is_ours(old):
+            context.registry.drop(old)
         context.step.put({"outcome": ", ".join(told)})
 
 

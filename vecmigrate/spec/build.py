@@ -96,8 +96,9 @@ def build_spec(mapping: Mapping[str, Any], *, locate: Locate = nowhere) -> Index
     name, key = mapping["name"], mapping["key"]
     given = dict(mapping["index"])
     prefix = given.pop("prefix")
-    if given.get("stopwords") is not None:
-        given["stopwords"] = tuple(given["stopwords"])
+    for option in ("stopwords", "aliases"):
+        if given.get(option) is not None:
+            given[option] = tuple(given[option])
     prefixes = (prefix,) if isinstance(prefix, str) else tuple(prefix)
     index = IndexOptions(prefixes=prefixes, **_numbers(given))
     holder = metadata_holder(mapping["fields"])
