@@ -36,7 +36,7 @@ _BYTES_A_LINK: Final = 4
 # Vectors are stored in blocks of so many.
 _BLOCK: Final = 1024
 # Above this share of maxmemory, in percent, RediSearch 8 gives a background scan up; 0 means never.
-SCAN_THRESHOLD: Final = "search-_bg-index-mem-pct-thr"
+SCAN_THRESHOLD: Final = "_BG_INDEX_MEM_PCT_THR"
 
 # An added field, where nothing like it is there to go by.
 _BYTES_A_FIELD: Final = 80
@@ -48,7 +48,7 @@ def scan_limit(maximum: int | None, threshold: str | None) -> int | None:
 
     Args:
         maximum: `maxmemory`; None or 0 means that there is none.
-        threshold: What CONFIG GET says of `SCAN_THRESHOLD`; None where the server has no such setting.
+        threshold: The setting `SCAN_THRESHOLD`; None where the server has no such setting.
     """
     if not maximum:
         return None
