@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from vecmigrate.errors import IndexConflictError, OperationError
-from vecmigrate.operations import indexes
+from vecmigrate.errors import IndexConflictError, OperationError, VerificationError
+from vecmigrate.operations import checked, indexes
 from vecmigrate.operations.base import Command, Context, Operation
 from vecmigrate.operations.state import State
 from vecmigrate.search import ddl
 from vecmigrate.search.introspect import differences
 from vecmigrate.spec.change import change_spec, changes_between
 from vecmigrate.spec.model import Field, IndexSpec, VectorField
+
+if TYPE_CHECKING:
+    from vecmigrate.verify.check import DocumentCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,31 @@ class AlterIndex(Operation):
             for item in context.kept.all().values()
             if item.name == self.name and item.kind != "alias" and self._is_there(context, item.what)
         ]
+        checked.require_updates_seen(context, spec)
+        indexes.wait_until_indexed(context, record.physical, record.physical)
+        new = [name for name in self.add if name not in self._found(context, record.physical)]
+        checked.refuse_unfit(context, record.physical, spec, new)
+        if context.step.get("missing") is None and new:
+            before = checked.check(context, record.physical, index.spec)
+            context.step.put({"missing": before.missing if before is not None else 0})
         for name in (record.physical, *others):
             indexes.wait_until_indexed(context, name, name)
             self._alter(context, spec, name)
-        context.step.put({"outcome": f"{', '.join(self.add)} added"})
+        found = checked.check(context, record.physical, spec)
+        self._refuse_lost(context, record.physical, found)
+        context.step.put({"outcome": ", ".join([f"{', '.join(self.add)} added", *checked.told(found)])})
+
+    def _refuse_lost(self, context: Context, physical: str, found: DocumentCheck | None) -> None:
+        """Values that services wrote while FT.ALTER was on its way may not fit after all."""
+        before = int(context.step.get("missing") or 0)
+        if found is None or found.missing <= before:
+            return
+        raise VerificationError(
+            f"{found.missing - before:,} documents left index {physical!r} over {', '.join(self.add)} "
+            f"(expected at most {before:,} that cannot be indexed, as before; found {found.missing:,}): "
+            f"{', '.join(found.rejected)}",
+            hint="correct these values, which puts the documents back, and upgrade again",
+        )
 
     def _alter(self, context: Context, spec: IndexSpec, live: str) -> None:
         for item in self._added(spec):

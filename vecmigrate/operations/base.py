@@ -116,6 +116,9 @@ class SearchServer(Protocol):
     def aliases_of(self, physical: str) -> list[str] | None:
         """Every alias that leads to the index `physical`; None where the server does not list them."""
 
+    def touch(self, spec: Any, documents: Sequence[bytes]) -> list[int]:
+        """Let the server index `documents` of `spec` again; 1 for each that was there, else 0."""
+
     def require(self, spec: Any) -> None:
         """Raise ServerTooOldError where the server lacks something that `spec` asks for."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from vecmigrate.errors import IndexConflictError
-from vecmigrate.operations import indexes
+from vecmigrate.operations import checked, indexes
 from vecmigrate.operations.base import Command, Context, Operation
 from vecmigrate.operations.drop_index import DropIndex
 from vecmigrate.operations.registry import IndexRecord
@@ -47,6 +47,7 @@ class CreateIndex(Operation):
     def run(self, context: Context) -> None:
         """Build or adopt; raises IndexConflictError where another index is in the way."""
         context.search.require(self.spec)
+        checked.require_updates_seen(context, self.spec)
         alias = self.spec.index.name
         record = context.registry.get(self.spec.name)
         if record is None and (info := context.search.info(alias)) is not None:
@@ -65,7 +66,12 @@ class CreateIndex(Operation):
         if not self.publish:
             context.registry.put(record)
             return
-        indexes.wait_until_indexed(context, record.physical, self.spec.name)
+        if record.origin == "created":
+            indexes.wait_until_built(context, record.physical, self.spec.name)
+            found = checked.check(context, record.physical, self.spec)
+            context.step.put({"outcome": ", ".join([outcome, *checked.told(found)])})
+        else:
+            indexes.wait_until_indexed(context, record.physical, self.spec.name)
         context.registry.point(replace(record, aliases=indexes.aliases(self.spec, record.aliases)))
 
     def _adopt(self, context: Context, live: str) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from vecmigrate.errors import IndexConflictError, OperationError
+from vecmigrate.errors import IndexConflictError, MemoryLimitError, OperationError
 from vecmigrate.operations.base import Context
 from vecmigrate.operations.registry import IndexRecord
 from vecmigrate.operations.state import IndexState
@@ -51,11 +51,17 @@ def build(context: Context, spec: IndexSpec, wanted: str) -> str:
         context.registry.drop(physical)
 
 
-def wait_until_indexed(context: Context, physical: str, label: str, total: int | None = None) -> None:
+def wait_until_indexed(
+    context: Context, physical: str, label: str, total: int | None = None, *, complete: bool = True
+) -> None:
     """Wait until `physical` is scanned: until then its answers are silently incomplete.
 
     `total` is how many documents there will be, as far as that is known. A server that is being restarted is
     waited for; it scans from the start then.
+
+    Raises:
+        IndexConflictError: It is gone.
+        MemoryLimitError: The server gave the scan up; not without `complete`.
     """
     began = time.monotonic()
     told = False
@@ -82,6 +88,24 @@ def wait_until_indexed(context: Context, physical: str, label: str, total: int |
         context.progress.finish(
             f"{reply.num_docs(info):,} documents indexed in {time.monotonic() - began:.1f} s"
         )
+    problem = reply.scan_problem(info)
+    if problem is not None and complete:
+        raise MemoryLimitError(
+            f"index {physical!r} holds {reply.num_docs(info):,} documents, and not all: {problem}",
+            hint="`vecmigrate complete` frees what is kept; or raise maxmemory; then run it again",
+        )
+
+
+def wait_until_built(context: Context, physical: str, label: str, total: int | None = None) -> None:
+    """As `wait_until_indexed`, for an index that this step builds: it is dropped where its scan was given up.
+
+    Nothing but another index starts that scan again.
+    """
+    try:
+        wait_until_indexed(context, physical, label, total)
+    except MemoryLimitError:
+        context.registry.drop(physical)
+        raise
 
 
 def aliases(spec: IndexSpec, *others: Iterable[str]) -> tuple[str, ...]:

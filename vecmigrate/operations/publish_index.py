@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from vecmigrate.operations import indexes
+from vecmigrate.operations import checked, indexes
 from vecmigrate.operations.base import Command, Context, Operation
 from vecmigrate.operations.registry import IndexRecord
 from vecmigrate.operations.state import State
@@ -44,7 +44,11 @@ class PublishIndex(Operation):
             record = IndexRecord(self.name, physical, "created", context.revision)
         wanted = indexes.aliases(index.spec, record.aliases)
         missing = tuple(name for name in wanted if name != record.physical)
-        indexes.wait_until_indexed(context, record.physical, index.spec.name)
+        if record.origin == "created":
+            indexes.wait_until_built(context, record.physical, index.spec.name)
+            checked.check(context, record.physical, index.spec)
+        else:
+            indexes.wait_until_indexed(context, record.physical, index.spec.name)
         indexes.uncover(context, replace(record, aliases=missing))
         context.registry.point(replace(record, aliases=missing))
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vecmigrate.errors import MemoryLimitError, OperationError, VerificationError
-from vecmigrate.operations import indexes
+from vecmigrate.operations import checked, indexes
 from vecmigrate.operations.base import Context
 from vecmigrate.operations.kept import Kept
 from vecmigrate.operations.registry import IndexRecord
@@ -94,6 +94,7 @@ class Swap:
     def _guard(self) -> None:
         search, progress = self.context.search, self.context.progress
         search.require(self.new.spec)
+        checked.require_updates_seen(self.context, self.new.spec)
         record = indexes.record_of(self.context, self.old)
         live = None if record is None else record.physical
         if record is not None:
@@ -102,7 +103,8 @@ class Swap:
         if live is None:
             return
         # A server that was restarted reads its indexes in again: until then they look smaller than they are.
-        indexes.wait_until_indexed(self.context, live, live)
+        # One whose own scan was given up is what a rebuild mends.
+        indexes.wait_until_indexed(self.context, live, live, complete=False)
         info = search.info(live) or {}
         documents = reply.num_docs(info)
         self.context.step.put({"old_documents": documents})
@@ -150,7 +152,9 @@ class Swap:
     def _refuse_too_much(self, info: dict[str, Any]) -> None:
         needed = memory.estimate(self.new.spec, info)
         server = self.context.search.memory()
-        limits = [limit for limit in (server.maximum, self.context.options.max_memory) if limit is not None]
+        threshold = self.context.search.setting(memory.SCAN_THRESHOLD)
+        maximum = memory.scan_limit(server.maximum, threshold)
+        limits = [limit for limit in (maximum, self.context.options.max_memory) if limit is not None]
         documents = reply.num_docs(info)
         told = (
             f"{self.new.physical}: {documents:,} documents; a second index takes some {_mb(needed)}, "
@@ -168,50 +172,43 @@ class Swap:
         self.context.progress.message(f"{told}{bound}")
 
     def _build(self) -> None:
-        spec = self.new.spec
-        # A rebuilt index holds what is there, whatever the spec says of new ones.
-        scanning = replace(spec, index=replace(spec.index, skip_initial_scan=False))
         if not self.context.step.get("began"):
             self.context.step.put({"began": f"{time.time():.3f}"})
-        physical = indexes.build(self.context, scanning, self.new.physical)
+        physical = indexes.build(self.context, self._scanning, self.new.physical)
         self.context.step.put({"physical": physical})
         total = int(self.context.step.get("old_documents") or 0) or None
-        indexes.wait_until_indexed(self.context, physical, physical, total)
+        indexes.wait_until_built(self.context, physical, physical, total)
         self.context.step.put({"built": f"{time.time():.3f}"})
+
+    @property
+    def _scanning(self) -> IndexSpec:
+        """A rebuilt index holds what is there, whatever the spec says of new ones."""
+        spec = self.new.spec
+        return replace(spec, index=replace(spec.index, skip_initial_scan=False))
 
     def _verify(self) -> None:
         # A server that was restarted since scans anew.
         physical = self.physical
-        indexes.wait_until_indexed(self.context, physical, physical)
+        indexes.wait_until_built(self.context, physical, physical)
         mode = self.context.options.verify
-        if mode == "none":
-            self.context.progress.message(f"{physical}: not verified (--verify none)")
-            return
         # Imported here: it needs numpy, and recording a migration does not.
-        from vecmigrate.verify.compare import Built, compare_counts, measure_recall, named
+        from vecmigrate.verify.compare import Built, measure_recall, named
 
         new = Built(physical, self.new.spec)
         live = self.context.step.get("old") or ""
         there = bool(live) and self.context.search.info(live) is not None
         old = Built(live, self.old.spec) if there else None
         progress = self.context.progress
-        known = int(self.context.step.get("old_documents") or 0) or None
-        progress.start(f"counting the documents of {new.name}", known)
-        counts = compare_counts(self.context.client, new, old, self._told)
-        progress.finish(f"{counts.new:,} documents, {counts.lost_count + counts.unreadable_count:,} missing")
-        self.context.step.put({"documents": counts.new, "missing": counts.lost_count})
-        if counts.unreadable_count:
-            progress.message(
-                f"{new.name}: {counts.unreadable_count:,} documents cannot be indexed, before as after: "
-                f"{named(counts.unreadable, counts.unreadable_count)}"
-            )
+        before = (old.name, old.spec) if old is not None else None
+        counts = checked.check(self.context, physical, self._scanning, before)
+        if counts is None:
+            return
+        self.context.step.put({"documents": counts.held, "missing": counts.lost_count})
         if counts.lost_count:
             self._give_up(
                 f"{counts.lost_count:,} documents are missing from {new.name}: "
                 f"{named(counts.lost, counts.lost_count)}"
             )
-        if counts.old is not None and counts.new < counts.old:
-            self._give_up(f"{new.name} holds {counts.new:,} documents ({counts.old:,}, as {live} does)")
         if mode != "recall":
             return
         progress.start(f"recall of {new.name} against an exact search", counts.seen or None)
@@ -269,7 +266,7 @@ class Swap:
         old = indexes.record_of(context, self.old)
         if old is not None and old.physical != physical:
             # A restarted server may still be reading it in; it must not be taken for an empty one.
-            indexes.wait_until_indexed(context, old.physical, old.physical)
+            indexes.wait_until_indexed(context, old.physical, old.physical, complete=False)
             indexes.uncover(context, old)
         names = tuple(name for name in self._aliases() if name != physical)
         new = IndexRecord(self.new.spec.name, physical, "created", self.new.revision, names)

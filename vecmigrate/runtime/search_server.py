@@ -11,7 +11,7 @@ import redis
 from vecmigrate.operations.base import ServerMemory
 from vecmigrate.runtime.connect import Server
 from vecmigrate.runtime.lease import Lease
-from vecmigrate.search import reply, versions
+from vecmigrate.search import ddl, reply, versions
 from vecmigrate.spec.model import IndexSpec
 
 RETRY_SECONDS = 0.2
@@ -68,6 +68,12 @@ class FencedSearch:
     def change(self, *words: str) -> None:
         """Run one command that changes something, in one step with the check of the lease."""
         run_together(self._client, self._lease, [words], grows=True)
+
+    def touch(self, spec: IndexSpec, documents: Sequence[bytes]) -> list[int]:
+        """Let the server index `documents` of `spec` again; 1 for each that was there, else 0."""
+        # With PARTIAL_INDEXED_DOCS only a field whose name is its path counts.
+        fields = sorted(ddl.indexed_fields(spec), key=lambda item: item.name != item.path)
+        return self._lease.touch(documents, spec.index.storage, [item.path for item in fields])
 
     def aliases_of(self, physical: str) -> list[str] | None:
         """Every alias that leads to the index `physical`; None where the server does not list them."""
