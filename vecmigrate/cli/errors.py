@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 from dataclasses import asdict
 from typing import Any
 
 import click
 
-from vecmigrate.cli.app import App
-from vecmigrate.errors import EXIT_FAULT, EXIT_USAGE, AutogenerateError, SpecError, VecmigrateError
+from vecmigrate.cli.app import App, as_json
+from vecmigrate.errors import (
+    EXIT_FAULT,
+    EXIT_USAGE,
+    AutogenerateError,
+    SpecError,
+    VecmigrateError,
+    printable,
+    printable_lines,
+)
 
 EXIT_INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
 
@@ -18,18 +25,18 @@ EXIT_INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT end
 def report(app: App, error: BaseException) -> int:
     """Tell the user about `error`, and return the exit code."""
     if app.debug and not isinstance(error, click.ClickException):
-        click.echo("".join(traceback.format_exception(error)).rstrip(), err=True)
+        click.echo(printable_lines("".join(traceback.format_exception(error)).rstrip()), err=True)
     told = _describe(app, error)
     if app.json:
-        click.echo(json.dumps({"error": told}, ensure_ascii=False), err=True)
+        click.echo(as_json({"error": told}), err=True)
         return int(told["exit_code"])
     for problem in told.get("problems", ()):
-        click.echo(problem["text"], err=True)
+        click.echo(printable(problem["text"]), err=True)
     hint = f"; {told['hint']}" if told["hint"] else ""
     label = "vecmigrate: error: "
     if isinstance(error, KeyboardInterrupt):
         label = "\nvecmigrate: "  # a terminal has just shown ^C
-    click.echo(label + _one_line(f"{told['message']}{hint}"), err=True)
+    click.echo(label + printable(_one_line(f"{told['message']}{hint}")), err=True)
     return int(told["exit_code"])
 
 
