@@ -11,6 +11,7 @@
     ├── HistoryAlteredError          exit 5   an applied script was changed or is gone
     ├── ServerError                  exit 1   Redis cannot be reached or cannot do what is asked
     │   ├── ServerTooOldError        exit 1   a newer Redis or RediSearch is needed
+    │   ├── ServerChangedError       exit 1   the server was restarted or replaced while a function ran
     │   └── ReadOnlyServerError      exit 1   the server is a read-only replica
     ├── EmbeddedError                exit 1   the embedded server cannot run here
     ├── OperationError               exit 1   an operation refuses to go on
@@ -155,6 +156,17 @@ class ServerError(VecmigrateError):
 
 class ServerTooOldError(ServerError):
     """The connected server lacks something; the message names the version that has it."""
+
+
+class ServerChangedError(ServerError):
+    """The server was restarted, or another one took its place, while a function worked on it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the server was restarted or replaced while the function ran, and may have lost writes "
+            "(the server that the step began on)",
+            hint="run it again: it goes on at the cursor that the server has now",
+        )
 
 
 class ReadOnlyServerError(ServerError):

@@ -72,6 +72,7 @@ class App:
 
         if self.namespace is not None:
             check_namespace(self.namespace)
+        self.when_interrupted = _how_to_go_on()
         return open_session(
             self.config, redis_url=self.redis_url, namespace=self.namespace, variables=self.variables
         )
@@ -109,6 +110,17 @@ class App:
         logger = logging.getLogger("vecmigrate")
         logger.handlers[:] = [handler]
         logger.setLevel(logging.ERROR if self.quiet else level)
+
+
+def _how_to_go_on() -> str | None:
+    """What to say to whoever interrupts the command that is being run."""
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return None
+    name = context.info_name
+    if name in ("upgrade", "downgrade"):
+        return f"the ledger knows how far it got: `vecmigrate {name}` goes on from there"
+    return f"run `vecmigrate {name}` again"
 
 
 class Command(click.Command):

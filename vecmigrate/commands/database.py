@@ -29,7 +29,7 @@ from vecmigrate.config import Config
 from vecmigrate.errors import ConfigError, LockedError
 from vecmigrate.operations.base import RejectLimit, RunOptions, Verify
 from vecmigrate.operations.kept import Kept
-from vecmigrate.operations.progress import Progress, Silent
+from vecmigrate.operations.progress import Guarded, Progress, Silent
 from vecmigrate.operations.recorder import Variables
 from vecmigrate.runtime import connect
 from vecmigrate.runtime.history import History, Plan
@@ -94,7 +94,8 @@ def open_session(
 
             url = stack.enter_context(EmbeddedRedis(parse_embedded_url(url))).url
         stack.enter_context(connect.told(url))
-        client = connect.connect(url)
+        # What takes longer than the lease lives comes too late.
+        client = connect.connect(url, answer_seconds=min(config.lease_seconds, connect.ANSWER_SECONDS))
         stack.callback(client.close)
         yield Session(
             config=config,
@@ -381,9 +382,8 @@ def _refuse_to_delete(plans: list[Plan], options: RunOptions) -> None:
 def _runner(
     session: Session, history: History, lease: Lease, progress: Progress | None, options: RunOptions
 ) -> Runner:
-    return Runner(
-        session.client, session.server, session.ledger, history, lease, progress or Silent(), options
-    )
+    listener = Silent() if progress is None else Guarded(progress)
+    return Runner(session.client, session.server, session.ledger, history, lease, listener, options)
 
 
 def _applied(records: Mapping[str, RevisionRecord]) -> list[str]:

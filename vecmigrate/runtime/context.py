@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import redis
@@ -13,6 +14,7 @@ from vecmigrate.operations.state import State
 from vecmigrate.runtime.kept import KeptLedger
 from vecmigrate.runtime.ledger import LedgerWriter, Step, books
 from vecmigrate.runtime.search_server import FencedSearch
+from vecmigrate.runtime.watch import Watch, watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,10 @@ class RunContext:
     def upgrade_step(self, step: int) -> Step:
         """The step that this revision's upgrade recorded under that number."""
         return Step(self.writer, self.revision, step, "u")
+
+    def watched(self) -> AbstractContextManager[Watch]:
+        """Watch the server as long as the block lasts, for code that is not ours."""
+        return watch(self.client, self.step)
 
     def books(self, *, upgrade_step: int | None = None) -> Books:
         """Where a backfill keeps its accounts: of this step, or of that step of the upgrade."""

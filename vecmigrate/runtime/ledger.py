@@ -6,7 +6,7 @@ Reading needs nothing; writing goes through a lease, so a runner that lost it ch
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
@@ -209,8 +209,17 @@ class LedgerWriter:
 class Step:
     """One step of one revision in the ledger: `operations.base.StepRecord` over Redis."""
 
-    def __init__(self, writer: LedgerWriter, revision: str, number: int, direction: Direction) -> None:
+    def __init__(
+        self,
+        writer: LedgerWriter,
+        revision: str,
+        number: int,
+        direction: Direction,
+        *,
+        client: redis.Redis | None = None,
+    ) -> None:
         self._writer = writer
+        self._client = client
         self._key = writer.keys.steps(revision)
         self._number = number
         self.prefix = f"{direction}{number}:"
@@ -222,13 +231,24 @@ class Step:
 
     def get(self, name: str) -> str | None:
         """The stored value called `name`."""
-        value: Any = self._writer.ledger.client.hget(self._key, self.prefix + name)
+        value: Any = (self._client or self._writer.ledger.client).hget(self._key, self.prefix + name)
         return None if value is None else value.decode()
 
-    def put(self, values: Mapping[str, str | int]) -> None:
-        """Store `values`; raises LeaseLostError where this runner may not write any more."""
+    def put(self, values: Mapping[str, str | int], *commands: Sequence[str | bytes | int]) -> None:
+        """Store `values`; raises LeaseLostError where this runner may not write any more.
+
+        `commands` are run before, in the same atomic step: both happen, or neither.
+        """
         words = [word for name, value in values.items() for word in (self.prefix + name, str(value))]
-        self._writer.lease.guarded(("HSET", self._key, *words), keys=[self._key])
+        self._writer.lease.guarded(
+            *commands, ("HSET", self._key, *words), keys=[self._key], client=self._client
+        )
+
+    def over(self, client: redis.Redis) -> Step:
+        """The same step, read and written over another client."""
+        direction = _direction(self.prefix[0])
+        revision = self._key.removeprefix(self._writer.keys.steps(""))
+        return Step(self._writer, revision, self._number, direction, client=client)
 
     def clear(self) -> None:
         """Forget everything stored for this step, the accounts of a backfill but for its items included."""
