@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from queue import SimpleQueue
 from types import FrameType
 
 from vecmigrate import interruption
@@ -43,7 +44,7 @@ def handled(tell: Callable[[interruption.Interrupted], str], *, last: bool = Fal
     patience = _Patience(tell)
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        patience.signalled.set()
+        patience.wake()
         interruption.ask(number)
 
     before = {}
@@ -78,18 +79,23 @@ class _Patience(threading.Thread):
 
     def __init__(self, tell: Callable[[interruption.Interrupted], str]) -> None:
         super().__init__(name="vecmigrate-patience", daemon=True)
-        self.signalled = threading.Event()
+        # Its `put` may be interrupted by another signal that calls it, which the lock of an Event may not.
+        self._woken: SimpleQueue[None] = SimpleQueue()
         self._stopped = threading.Event()
         self._tell = tell
+
+    def wake(self) -> None:
+        """A signal came."""
+        self._woken.put(None)
 
     def stop(self) -> None:
         """It is not needed any more."""
         self._stopped.set()
-        self.signalled.set()
+        self.wake()
 
     def run(self) -> None:
         """Wait, remind, end."""
-        self.signalled.wait()
+        self._woken.get()
         began = reminded = time.monotonic()
         while (now := time.monotonic()) - began < END_SECONDS:
             if self._stopped.wait(_TICK_SECONDS):
