@@ -94,7 +94,7 @@ def started(environment: dict[str, str], *words: str, url: str = "", before=None
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=before,
+        preexec_fn=before,  # noqa: PLW1509 - it sets one signal to be ignored
     )
     try:
         yield process
@@ -121,9 +121,11 @@ def ends(process, code: int) -> str:
     return err.splitlines()[-1]
 
 
-@pytest.mark.parametrize(("number", "code"), SIGNALS)
-@pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize(
+    ("function", "number", "code", "times"),
+    [("sleeps", *each, times) for each in SIGNALS for times in (1, 2)]
+    + [(function, signal.SIGTERM, 143, 1 + n % 2) for n, function in enumerate(FUNCTIONS[1:])],
+)
 def test_a_function_at_work(project, client, environment, function, number, code, times):
     project.script("a1", f"op.run({function}, undo={function})", top=WORK)
     with started(environment, "upgrade") as process:
@@ -138,11 +140,16 @@ def test_a_function_at_work(project, client, environment, function, number, code
     assert [item["revision"] for item in status["partial"]] == ["a1"]
 
 
-@pytest.mark.parametrize(("number", "code"), SIGNALS)
 @pytest.mark.parametrize(
-    "words",
-    [["upgrade"], ["downgrade", "base"], ["stamp", "head"], ["rollback"], ["complete"], ["ensure-version"]],
-    ids=lambda words: words[0],
+    ("words", "number", "code"),
+    [
+        (["upgrade"], signal.SIGTERM, 143),
+        (["downgrade", "base"], signal.SIGINT, 130),
+        (["stamp", "head"], signal.SIGHUP, 129),
+        (["rollback"], signal.SIGTERM, 143),
+        (["complete"], signal.SIGINT, 130),
+        (["ensure-version"], signal.SIGHUP, 129),
+    ],
 )
 def test_a_command_that_waits_for_the_lease(project, client, environment, words, number, code):
     project.script("a1", "op.execute('SET', 'k', '1', undo=['DEL', 'k'])")
@@ -162,11 +169,15 @@ def _clients(client: redis.Redis) -> int:
     return sum(b"evalsha" in str(item.get("cmd", "")).encode() for item in client.client_list())
 
 
-@pytest.mark.parametrize(("number", "code"), SIGNALS)
 @pytest.mark.parametrize(
-    "words",
-    [["upgrade"], ["downgrade", "base"], ["stamp", "head"], ["complete"], ["ensure-version"]],
-    ids=lambda words: words[0],
+    ("words", "number", "code"),
+    [
+        (["upgrade"], signal.SIGTERM, 143),
+        (["downgrade", "base"], signal.SIGHUP, 129),
+        (["stamp", "head"], signal.SIGTERM, 143),
+        (["complete"], signal.SIGHUP, 129),
+        (["ensure-version"], signal.SIGINT, 130),
+    ],
 )
 def test_a_stalled_connection(project, client, environment, emptied_url, words, number, code):
     """The write that follows the lease is lost on its way; other connections work."""
@@ -184,9 +195,43 @@ def test_a_stalled_connection(project, client, environment, emptied_url, words, 
     assert client.hgetall(KEYS.lease) == {}
 
 
+def test_a_server_that_answers_nobody(project, client, environment, emptied_url):
+    """The lease cannot be given back then: the process ends all the same, and the lease lapses."""
+    project.configure("lease_seconds = 2\n")
+    project.script("a1", "op.execute('SET', 'k', '1', undo=['DEL', 'k'])")
+    with (
+        stalling(emptied_url, lambda: client.exists(KEYS.lease), others=True) as (url, stalled),
+        started(environment, "upgrade", url=f"{url}?socket_timeout=30") as process,
+    ):
+        wait_for(stalled.is_set, process)
+        process.send_signal(signal.SIGTERM)
+        ends(process, 143)
+    wait_for_lapse = time.monotonic() + 20
+    while client.exists(KEYS.lease):
+        assert time.monotonic() < wait_for_lapse
+        pause(0.05)
+    assert project("upgrade").code == 0
+
+
+def test_a_stalled_connection_ends_with_the_lease(project, client, environment, emptied_url):
+    project.configure("lease_seconds = 2\n")
+    project.script("a1", "op.execute('SET', 'k', '1', undo=['DEL', 'k'])")
+    with (
+        stalling(emptied_url, lambda: client.exists(KEYS.lease)) as (url, stalled),
+        started(environment, "upgrade", url=url) as process,
+    ):
+        wait_for(stalled.is_set, process)
+        began = time.monotonic()
+        _, err = process.communicate(timeout=60)
+        assert process.returncode in (1, 4, 6), err
+        assert time.monotonic() - began < 15  # and not 60
+        assert "Traceback" not in err
+    assert project("upgrade", "--wait", "10").code == 0
+
+
 @contextmanager
-def stalling(url: str, when) -> Iterator[tuple[str, threading.Event]]:
-    """A proxy that loses everything on the first connection on which something comes after `when()` is true."""
+def stalling(url: str, when, *, others: bool = False) -> Iterator[tuple[str, threading.Event]]:
+    """A proxy that goes silent on the first connection that sends something once `when()` is true."""
     target = redis.Redis.from_url(url).connection_pool.connection_kwargs
     address = (target["host"], target["port"])
     listener = socket.create_server(("127.0.0.1", 0))
@@ -196,7 +241,7 @@ def stalling(url: str, when) -> Iterator[tuple[str, threading.Event]]:
     def pump(source: socket.socket, sink: socket.socket, asking: bool) -> None:
         with suppress(OSError):
             while data := source.recv(1 << 16):
-                if asking and not stalled.is_set() and when():
+                if asking and (others if stalled.is_set() else when()):
                     stalled.set()
                     return
                 sink.sendall(data)

@@ -27,9 +27,7 @@ from vecmigrate.errors import OperationError, VecmigrateError
 _REPEATED = re.compile(r"[,;]? *with args beginning with:?.*", re.IGNORECASE | re.DOTALL)
 _CALLED_FROM = re.compile(r"(?:,? *script: [0-9a-f]{40})?,? *(?:on )?@?user_script:\d+\.?", re.IGNORECASE)
 _PACKAGE = str(Path(__file__).parent.parent)
-SYNC_HINT = (
-    "write a plain function; it may call asyncio.run(…) on an async one that makes its own client"
-)
+SYNC_HINT = "write a plain function; it may call asyncio.run(…) on an async one that makes its own client"
 
 
 class UserCodeFault(Exception):  # noqa: N818 - what it carries is the error

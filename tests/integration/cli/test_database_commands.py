@@ -126,7 +126,9 @@ class TestHalfDone:
             out,
             re.M,
         )
-        assert re.search(r"^last error +c1: ValueError: stage 2 is blocked \(at migrations/c1\.py:24\)$", out, re.M)
+        assert re.search(
+            r"^last error +c1: ValueError: stage 2 is blocked \(at migrations/c1\.py:24\)$", out, re.M
+        )
         assert re.search(r"^current +b1$", out, re.M)
         assert re.search(r"^pending +c1$", out, re.M)
         assert re.search(r"^lease +free$", out, re.M)
