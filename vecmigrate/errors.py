@@ -13,6 +13,7 @@
     ├── ServerError                  exit 1   Redis cannot be reached or cannot do what is asked
     │   ├── ServerTooOldError        exit 1   a newer Redis or RediSearch is needed
     │   ├── ServerWentBackError      exit 1   the server came back from an older state
+    │   ├── ServerChangedError       exit 1   the server was restarted or replaced while a function ran
     │   └── ReadOnlyServerError      exit 1   the server is a read-only replica
     ├── EmbeddedError                exit 1   the embedded server cannot run here
     ├── OperationError               exit 1   an operation refuses to go on
@@ -189,6 +190,17 @@ class ServerWentBackError(ServerError):
         super().__init__(
             f"the server came back from an older state: writes of this run are lost{told}",
             hint="run it again: it looks at what is there and goes on from the ledger",
+        )
+
+
+class ServerChangedError(ServerError):
+    """The server was restarted, or another one took its place, while a function worked on it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the server was restarted or replaced while the function ran, and may have lost writes "
+            "(the server that the step began on)",
+            hint="run it again: it goes on at the cursor that the server has now",
         )
 
 

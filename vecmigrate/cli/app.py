@@ -74,6 +74,7 @@ class App:
 
         if self.namespace is not None:
             check_namespace(self.namespace)
+        self.when_interrupted = _how_to_go_on()
         return open_session(
             self.config, redis_url=self.redis_url, namespace=self.namespace, variables=self.variables
         )
@@ -136,6 +137,17 @@ def as_json(value: Any, *, indent: int | None = None) -> str:
             letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1] for letter in text
         )
     return text.replace("##[", "#\\u0023[")
+
+
+def _how_to_go_on() -> str | None:
+    """What to say to whoever interrupts the command that is being run."""
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return None
+    name = context.info_name
+    if name in ("upgrade", "downgrade"):
+        return f"the ledger knows how far it got: `vecmigrate {name}` goes on from there"
+    return f"run `vecmigrate {name}` again"
 
 
 class Command(click.Command):
