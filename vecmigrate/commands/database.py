@@ -38,6 +38,8 @@ from vecmigrate.runtime.lease import Holder, Lease, holder
 from vecmigrate.runtime.ledger import Ledger, LedgerWriter, RevisionRecord, now
 from vecmigrate.runtime.runner import RevisionOutcome, Runner, outline
 from vecmigrate.runtime.search_server import index_info
+from vecmigrate.runtime.translate import translate_redis_errors
+from vecmigrate.runtime.urls import parse_url
 from vecmigrate.search import memory
 
 EMBEDDED = "embedded:"
@@ -72,38 +74,53 @@ def open_session(
     redis_url: str | None = None,
     namespace: str | None = None,
     variables: Mapping[str, str] | None = None,
+    wait: float | None = None,
 ) -> Iterator[Session]:
     """Connect; what redis-py raises inside the block comes out as ServerError in one line.
 
-    The server is `redis_url`, or VECMIGRATE_REDIS_URL, or REDIS_URL, or what the configuration says.
+    The server is `redis_url`, or VECMIGRATE_REDIS_URL, or REDIS_URL, or what the configuration says. One that
+    loads its data, is busy with a script or cannot be reached for the moment is waited for, up to `wait`
+    seconds (None: not at all, and errors name no option for it).
 
     Raises:
-        ConfigError: No URL is known, or it cannot be read.
+        ConfigError: No URL is known, it cannot be read, or it names another database than 0.
         ServerError: The server cannot be reached, or vecmigrate cannot work with it.
     """
-    url = redis_url or os.environ.get("VECMIGRATE_REDIS_URL") or os.environ.get("REDIS_URL") or config.redis
-    if not url:
-        raise ConfigError(
-            "no Redis is named (a URL such as redis://localhost:6379/0)",
-            hint="give --redis URL, set VECMIGRATE_REDIS_URL, or put `redis` into the configuration",
-        )
+    source, url = _redis_url(config, redis_url)
     with ExitStack() as stack:
         if url.startswith(EMBEDDED):
             # Imported only where it is used: the wheels are an extra.
             from vecmigrate.embedded import EmbeddedRedis, parse_embedded_url
 
             url = stack.enter_context(EmbeddedRedis(parse_embedded_url(url))).url
-        stack.enter_context(connect.told(url))
-        client = connect.connect(url)
+        address = parse_url(url, source)
+        stack.enter_context(translate_redis_errors(address))
+        client, server = connect.reach(address, lambda: connect.connect(address), wait=wait)
         stack.callback(client.close)
         yield Session(
             config=config,
-            url=connect.redact(url),
+            url=str(address),
             client=client,
-            server=connect.look(client),
+            server=server,
             ledger=Ledger(client, namespace or config.namespace),
             variables=Variables(given=dict(variables or {}), configured=config.variables),
         )
+
+
+def _redis_url(config: Config, given: str | None) -> tuple[str, str]:
+    """The URL that counts, and where it comes from; raises ConfigError where there is none."""
+    for source, url in (
+        ("--redis", given),
+        ("VECMIGRATE_REDIS_URL", os.environ.get("VECMIGRATE_REDIS_URL")),
+        ("REDIS_URL", os.environ.get("REDIS_URL")),
+        ("`redis` in the configuration", config.redis),
+    ):
+        if url:
+            return source, url.strip()
+    raise ConfigError(
+        "no Redis is named (a URL such as redis://localhost:6379/0)",
+        hint="give --redis URL, set VECMIGRATE_REDIS_URL, or put `redis` into the configuration",
+    )
 
 
 def upgrade(  # one parameter for each option
