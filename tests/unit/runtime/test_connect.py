@@ -15,7 +15,7 @@ from vecmigrate.errors import ConfigError
 from vecmigrate.runtime.connect import connect, inspect_server
 from vecmigrate.runtime.urls import parse_url, secrets_of
 
-SECRETS = st.text(string.ascii_letters + string.digits + "/?#@:%&=[]!*-,; é℀：", min_size=12, max_size=24)
+SECRETS = st.text(string.ascii_letters + string.digits + "/?#@:%&=[]!*-,; é℀\uff1a", min_size=12, max_size=24)
 FORMS = [
     "redis://bob:{}@localhost:6379/0",
     "redis://:{}@localhost:6379/0",
