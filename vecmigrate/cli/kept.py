@@ -27,7 +27,7 @@ def rollback(app: App, name: str | None, *, wait: float) -> None:
     """
     from vecmigrate import commands
 
-    with app.session() as session:
+    with app.session(wait=wait) as session:
         result = commands.rollback(session, name, wait=wait)
     app.emit(result, lambda: _rolled_back(result))
 
@@ -45,7 +45,7 @@ def complete(app: App, name: str | None, *, wait: float) -> None:
     """
     from vecmigrate import commands
 
-    with app.session() as session:
+    with app.session(wait=wait) as session:
         result = commands.complete(session, name, wait=wait)
     app.emit(result, lambda: _completed(result))
 

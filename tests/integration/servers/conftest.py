@@ -68,12 +68,28 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@contextlib.contextmanager
+def started(folder: Path, *arguments: str) -> Iterator[int]:
+    """A redis-server with RediSearch and these arguments, which need not be ready; its port."""
+    binaries = find_binaries()
+    port = free_port()
+    words = [str(binaries.server), "--port", str(port), "--bind", "127.0.0.1", "--save", "", *arguments]
+    modules = ["--loadmodule", str(binaries.search)]
+    with subprocess.Popen([*words, *modules], stdout=subprocess.DEVNULL, cwd=folder) as process:
+        try:
+            yield port
+        finally:
+            process.kill()
+
+
 @pytest.fixture
 def sentinels(own_server: Callable[..., EmbeddedRedis], tmp_path: Path) -> Iterator[Sentinels]:
     """A primary, a replica in step with it, and a sentinel."""
     primary, replica = own_server(), own_server()
+    for server in (primary, replica):
+        with contextlib.closing(redis.Redis(port=server.port)) as client:
+            client.config_set("repl-diskless-sync-delay", 0)
     with contextlib.closing(redis.Redis(port=replica.port)) as client:
-        client.config_set("repl-diskless-sync-delay", 0)
         client.execute_command("REPLICAOF", "127.0.0.1", primary.port)
         until(lambda: client.info("replication")["master_link_status"] == "up")
     port = free_port()
@@ -90,6 +106,9 @@ def sentinels(own_server: Callable[..., EmbeddedRedis], tmp_path: Path) -> Itera
     ) as process:
         try:
             with contextlib.closing(redis.Redis(port=port)) as client:
+                # It asks its servers every ten seconds otherwise.
+                fast = ("INFO-PERIOD", 200, "PING-PERIOD", 200, "ASK-PERIOD", 200, "PUBLISH-PERIOD", 200)
+                until(lambda: bool(client.execute_command("SENTINEL", "DEBUG", *fast)))
                 until(lambda: client.sentinel_master("main")["num-slaves"] == 1)
             yield Sentinels(primary, replica, port)
         finally:

@@ -54,14 +54,15 @@ def test_a_failover_inside_a_step_leaves_it_partial_and_upgrade_resumes(project,
     from pathlib import Path
 
     def fill(client, progress, cursor):
-        for n in range(int(cursor or 0), 40):
+        for n in range(cursor.value or 0, 40):
             client.set(f"n:{n}", 1)
-            yield n + 1
+            cursor.save(n + 1)
             if n == 5 and not Path("failed").exists():
                 Path("asks").touch()
                 while not Path("failed").exists():
                     time.sleep(0.05)
     """
+    project.configure("lease_seconds = 3\n")
     project.script("a1", "op.run(fill)", top=top, downgrade=None)
     folder = project.folder
 
