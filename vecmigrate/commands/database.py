@@ -31,7 +31,7 @@ from vecmigrate.operations.base import RejectLimit, RunOptions, Verify
 from vecmigrate.operations.kept import Kept
 from vecmigrate.operations.progress import Progress, Silent
 from vecmigrate.operations.recorder import Variables
-from vecmigrate.runtime import connect
+from vecmigrate.runtime import connect, preflight, rights
 from vecmigrate.runtime.history import History, Plan
 from vecmigrate.runtime.kept import read_kept
 from vecmigrate.runtime.lease import Holder, Lease, holder
@@ -97,14 +97,28 @@ def open_session(
         stack.enter_context(translate_redis_errors(address))
         client, server = connect.reach(address, lambda: connect.connect(address), wait=wait)
         stack.callback(client.close)
+        ledger = Ledger(client, namespace or config.namespace)
+        stack.enter_context(_naming_rights(ledger, changes=wait is not None))
         yield Session(
             config=config,
             url=str(address),
             client=client,
             server=server,
-            ledger=Ledger(client, namespace or config.namespace),
+            ledger=ledger,
             variables=Variables(given=dict(variables or {}), configured=config.variables),
         )
+
+
+@contextmanager
+def _naming_rights(ledger: Ledger, *, changes: bool) -> Iterator[None]:
+    """Where the user may not even read the ledger, name everything that is missing for it at once."""
+    try:
+        yield
+    except redis.exceptions.NoPermissionError:
+        namespace = ledger.keys.namespace
+        needs = rights.for_ledger(namespace) if changes else rights.for_reading(namespace)
+        preflight.require_rights(ledger.client, needs, "this command")
+        raise
 
 
 def _redis_url(config: Config, given: str | None) -> tuple[str, str]:
@@ -170,6 +184,7 @@ def upgrade(  # one parameter for each option
         )
     if not path and not changed:
         return UpgradeResult("upgrade", _current(history, records))
+    _require_rights(session, [history.upgrade(name) for name in path], "upgrade")
     outcomes: list[RevisionOutcome] = []
     with Lease(session.client, session.ledger.keys, seconds=session.config.lease_seconds, wait=wait) as lease:
         # Read again: another runner may have been at work until now.
@@ -222,6 +237,7 @@ def downgrade(
         )
     if not path:
         return UpgradeResult("downgrade", _current(history, records))
+    _require_rights(session, [history.downgrade(name) for name in path], "downgrade")
     outcomes: list[RevisionOutcome] = []
     seconds = session.config.lease_seconds
     with Lease(session.client, session.ledger.keys, seconds=seconds, wait=wait, command="downgrade") as lease:
@@ -290,6 +306,7 @@ def stamp(session: Session, revision: str, *, purge: bool = False, wait: float =
     With `purge` every entry is removed first, those of scripts that are gone included.
     """
     history = session.history()
+    _require_rights(session, [], "stamp")
     seconds = session.config.lease_seconds
     with Lease(session.client, session.ledger.keys, seconds=seconds, wait=wait, command="stamp") as lease:
         records = session.ledger.revisions()
@@ -382,6 +399,11 @@ def parse_memory(text: str | None, client: redis.Redis) -> int | None:
         info = client.info("memory")
         return int(number / 100 * (int(info.get("maxmemory") or 0) or int(info["total_system_memory"])))
     return int(number * _BYTES[unit])
+
+
+def _require_rights(session: Session, plans: list[Plan], doing: str) -> None:
+    needs = rights.for_plans(session.ledger.keys.namespace, plans)
+    preflight.require_rights(session.client, needs, doing)
 
 
 def _refuse_to_delete(plans: list[Plan], options: RunOptions) -> None:

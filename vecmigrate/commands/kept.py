@@ -10,6 +10,7 @@ from vecmigrate.commands.results import CompleteResult, KeptStatus, RollbackResu
 from vecmigrate.errors import OperationError
 from vecmigrate.operations.complete import drop_kept
 from vecmigrate.operations.kept import Kept
+from vecmigrate.runtime import preflight, rights
 from vecmigrate.runtime.kept import KeptLedger, read_kept, roll_back
 from vecmigrate.runtime.lease import Lease
 from vecmigrate.runtime.ledger import LedgerWriter
@@ -27,6 +28,7 @@ def rollback(session: Session, name: str | None = None, *, wait: float = 0.0) ->
         OperationError: Nothing is kept for `name`, or the kept index cannot answer now.
         LockedError: Another runner holds the lease for longer than `wait` seconds.
     """
+    _require_rights(session, "rollback")
     with _lease(session, "rollback", wait) as lease:
         kept = list(read_kept(session.ledger).values())
         live = {item.live for item in kept if _live(session, item) == item.live}
@@ -44,6 +46,7 @@ def complete(session: Session, name: str | None = None, *, wait: float = 0.0) ->
         OperationError: Nothing is kept for `name`.
         LockedError: Another runner holds the lease for longer than `wait` seconds.
     """
+    _require_rights(session, "complete")
     with _lease(session, "complete", wait) as lease:
         kept = list(read_kept(session.ledger).values())
         wanted = [item for item in kept if name in (None, item.name)]
@@ -59,6 +62,13 @@ def complete(session: Session, name: str | None = None, *, wait: float = 0.0) ->
             log = writer.log_entry(f"complete {item.what}", item.by, None)
             lease.guarded(log, keys=[session.ledger.keys.log])
     return CompleteResult(tuple(dropped))
+
+
+def _require_rights(session: Session, doing: str) -> None:
+    kept = read_kept(session.ledger).values()
+    names = [name for item in kept for name in (item.what, item.alias, item.live)]
+    needs = rights.for_kept(session.ledger.keys.namespace, names)
+    preflight.require_rights(session.client, needs, doing)
 
 
 def _lease(session: Session, command: str, wait: float) -> Lease:

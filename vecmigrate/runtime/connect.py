@@ -139,7 +139,8 @@ def inspect_server(client: redis.Redis) -> Server:
         loading = ServerError("this server is still loading its data")
         loading.passing = True
         raise loading
-    modules = {_text(item.get(b"name", item.get("name"))): item for item in _modules(client)}
+    # MODULE LIST says the same, and is a right more.
+    modules = {str(item["name"]): item for item in info.get("modules", ())}
     if "search" not in modules:
         raise ServerError(
             f"Redis {info['redis_version']} has no RediSearch (its module `search`)",
@@ -162,21 +163,10 @@ def inspect_server(client: redis.Redis) -> Server:
     return Server(
         version=ServerVersion(
             redis=_version(str(info["redis_version"])),
-            search=parse_module_version(int(found.get(b"ver", found.get("ver", 0)))),
+            search=parse_module_version(int(found.get("ver", 0))),
         ),
         run_id=str(info["run_id"]),
     )
-
-
-def _modules(client: redis.Redis) -> list[dict[Any, Any]]:
-    reply = client.execute_command("MODULE LIST")
-    return [
-        item if isinstance(item, dict) else dict(zip(item[::2], item[1::2], strict=False)) for item in reply
-    ]
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _version(text: str) -> tuple[int, int, int]:

@@ -1,25 +1,28 @@
 """Asking the server for everything that a user may not do, before anything is written.
 
 Redis refuses commands one by one, so a run would stop at the first right that is missing, and then at the
-next. Here all are asked for at once, by the means that the user has; none of them runs a command:
+next. Here all are asked for at once, by the first of these means that the user has, and nothing is changed:
 
-    a script    redis.acl_check_cmd judges words for the user that runs the script: one round trip
+    a script    redis.acl_check_cmd judges words for the user that runs the script, and runs none of them
     MULTI       commands are judged when they are queued, and DISCARD forgets them
-    ACL DRYRUN  needs a right that few have, and is the last thing that is tried
+    a trial     each command in a form that can only fail, or finds no key; rights come before arguments
+
+ACL DRYRUN would tell the same, to users that may look at the rights of all.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import redis
 
 from vecmigrate.errors import ServerError
-from vecmigrate.runtime.rights import READS, Key, Need, unique, words
+from vecmigrate.runtime.rights import HARMLESS, READS, Key, Need, unique, words
 
 # For each list of words: 1 where the user may, 0 where not, 2 where the server has no such command.
 _SCRIPT = """#!lua flags=no-writes
@@ -31,6 +34,7 @@ end
 return found
 """
 _UNKNOWN = 2
+_OF_TRANSACTIONS = ("multi", "exec", "discard")
 _MAY_NOT_RUN = re.compile(r"permissions? to (run|execute)|can't run", re.IGNORECASE)
 _HINT = "docs/security.md has the ACL of each user, and says what each right is for"
 
@@ -48,19 +52,14 @@ def require_rights(client: redis.Redis, needs: Iterable[Need], doing: str) -> No
 def missing_rights(client: redis.Redis, needs: Iterable[Need]) -> list[str]:
     """What is to be added to the user by `ACL SETUSER`, such as `+ft.create` and `~vecmigrate:{default}:*`.
 
-    Changes nothing. Where the user may not even ask, what it would ask by is missing and comes alone: the rest
-    shows when that is there.
+    Changes nothing, and costs one round trip where the user may run scripts.
     """
     wanted = unique(needs)
     found = _by_script(client, wanted)
     if found is None:
         found = _by_transaction(client, wanted)
     if found is None:
-        found = _by_dry_run(client, wanted)
-    if found is None:
-        # Nothing is left to ask by but these.
-        refused = [need.command for need in wanted if need.command in ("evalsha", "script|load", "multi")]
-        found = [f"+{command}" for command in refused]
+        found = _by_trial(client, wanted)
     return found
 
 
@@ -136,39 +135,55 @@ def _by_script(client: redis.Redis, needs: Sequence[Need]) -> list[str] | None:
 
 
 def _by_transaction(client: redis.Redis, needs: Sequence[Need]) -> list[str] | None:
-    connection = client.connection_pool.get_connection()
-    try:
-        try:
-            # Alone: were it refused, what follows would be run.
-            connection.send_command("MULTI")
-            connection.read_response()
-        except redis.ResponseError:
+    asked = [need for need in needs if need.command not in (*_OF_TRANSACTIONS, "watch") and _is_safe(need)]
+    with _connection(client) as connection:
+        # Alone: were it refused, what follows would be run. A proxy may refuse it for reasons of its own.
+        if _answers(connection, [("MULTI",)]) != [""]:
             return None
-        asked = [need for need in needs if need.command not in ("multi", "exec", "discard", "watch")]
-        for need in asked:
-            connection.send_command(*_sample(need))
-        connection.send_command("DISCARD")
-        answers = [_answer(connection) for _ in range(len(asked) + 1)]
-    finally:
-        # Whatever was left open ends with it.
-        connection.disconnect()
-        client.connection_pool.release(connection)
+        answers = _answers(connection, [*map(_sample, asked), ("DISCARD",)])
     return _from_texts(asked, answers)
 
 
-def _by_dry_run(client: redis.Redis, needs: Sequence[Need]) -> list[str] | None:
+def _by_trial(client: redis.Redis, needs: Sequence[Need]) -> list[str]:
+    asked = [need for need in needs if need.command != "multi" and _is_safe(need)]
+    with _connection(client) as connection:
+        answers = _answers(connection, [_sample(need) for need in asked])
+    # It is known to be refused, or we would not be here.
+    refused = ["+multi"] if any(need.command == "multi" for need in needs) else []
+    return [*_from_texts(asked, answers), *refused]
+
+
+def _is_safe(need: Need) -> bool:
+    # A counter would be counted up.
+    return need.harmless and need.command != "incr"
+
+
+@contextmanager
+def _connection(client: redis.Redis) -> Iterator[Any]:
+    """A connection of its own, which is closed afterwards with whatever was left open on it."""
+    pool = client.connection_pool
+    connection = pool.connection_class(**pool.connection_kwargs)
+    connection.connect()
     try:
-        user: Any = client.execute_command("ACL", "WHOAMI")
-        pipe = client.pipeline(transaction=False)
-        for need in needs:
-            pipe.execute_command("ACL", "DRYRUN", user, *_sample(need))
-        answers = pipe.execute(raise_on_error=False)
-    except redis.ResponseError:
-        return None
-    if any(isinstance(answer, redis.exceptions.NoPermissionError) for answer in answers):
-        return None
-    texts = ["" if answer in (b"OK", "OK", True) else _text(answer) for answer in answers]
-    return _from_texts(needs, texts)
+        yield connection
+    finally:
+        connection.disconnect()
+
+
+def _answers(connection: Any, commands: Sequence[Sequence[str]]) -> list[str]:
+    """Send `commands` in one go; for each what was refused, or "" where it was not."""
+    connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+    answers = []
+    for _ in commands:
+        answer = ""
+        try:
+            connection.read_response()
+        except redis.exceptions.NoPermissionError as error:
+            answer = f"permission: {error}"
+        except redis.ResponseError as error:
+            answer = str(error)
+        answers.append(answer)
+    return answers
 
 
 def _from_texts(needs: Sequence[Need], texts: Sequence[str]) -> list[str]:
@@ -186,16 +201,4 @@ def _from_texts(needs: Sequence[Need], texts: Sequence[str]) -> list[str]:
 
 
 def _sample(need: Need) -> tuple[str, ...]:
-    return words(need.command, need.key.sample if need.key else "")
-
-
-def _answer(connection: Any) -> str:
-    try:
-        connection.read_response()
-    except redis.ResponseError as error:
-        return f"permission: {error}" if isinstance(error, redis.exceptions.NoPermissionError) else str(error)
-    return ""
-
-
-def _text(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return words(need.command, need.key.sample if need.key else "", HARMLESS)

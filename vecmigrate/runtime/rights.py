@@ -6,12 +6,12 @@ and the tests run every command with exactly these.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vecmigrate.operations.base import Operation
-from vecmigrate.operations.recorder import Recorded
 from vecmigrate.operations.state import State
+from vecmigrate.runtime.history import Plan
 from vecmigrate.runtime.keys import LedgerKeys
 from vecmigrate.spec.model import IndexSpec
 
@@ -35,7 +35,7 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "ft.dropindex": ("FT.DROPINDEX", KEY),
     "ft.info": ("FT.INFO", KEY),
     "ft.search": ("FT.SEARCH", KEY, "*"),
-    "hdel": ("HDEL", KEY, "f"),
+    "hdel": ("HDEL", KEY, _NOBODY),
     "hexists": ("HEXISTS", KEY, "f"),
     "hget": ("HGET", KEY, "f"),
     "hgetall": ("HGETALL", KEY),
@@ -67,10 +67,17 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "xrange": ("XRANGE", KEY, "-", "+"),
     "xrevrange": ("XREVRANGE", KEY, "+", "-"),
 }
+# Those that would change something, in a form that the server refuses once it has looked at rights.
+HARMLESS: dict[str, tuple[str, ...]] = {
+    "ft.create": ("FT.CREATE", KEY),
+    "hincrby": ("HINCRBY", KEY, "f", "no number"),
+    "hset": ("HSET", KEY, "f", "v", "a field without value"),
+    "xadd": ("XADD", KEY, "no id", "f", "v"),
+}
 # These ask for reading only; RediSearch wants its index names, which are keys to it, for writing as well.
 READS = frozenset({
-    "exists", "hexists", "hget", "hgetall", "hkeys", "hlen", "hmget", "hpexpiretime", "hscan", "hstrlen", "json.get",
-    "pexpiretime", "pttl", "type", "watch", "xrange", "xrevrange",
+    "exists", "hexists", "hget", "hgetall", "hkeys", "hlen", "hmget", "hpexpiretime", "hscan", "hstrlen",
+    "json.get", "pexpiretime", "pttl", "type", "watch", "xrange", "xrevrange",
 })  # fmt: skip  # reads best in rows
 
 _SERVER = ("info", "evalsha", "script|load", "time")
@@ -108,10 +115,16 @@ class Need:
         """Whether reading the key is all that it needs."""
         return self.command in READS
 
+    @property
+    def harmless(self) -> bool:
+        """Whether nothing changes even if the server runs its words, those of HARMLESS where it has some."""
+        nobody = self.key is None or _NOBODY in self.key.sample
+        return nobody or self.reads_only or self.command in (*HARMLESS, "hdel", "ft.info", "ft.search")
 
-def words(command: str, key: str) -> tuple[str, ...]:
-    """Words of `command` on `key`."""
-    return tuple(key if word == KEY else word for word in SAMPLES[command])
+
+def words(command: str, key: str, instead: Mapping[str, tuple[str, ...]] | None = None) -> tuple[str, ...]:
+    """Words of `command` on `key`; those of `instead` where it has some."""
+    return tuple(key if word == KEY else word for word in (instead or {}).get(command, SAMPLES[command]))
 
 
 def for_ledger(namespace: str) -> list[Need]:
@@ -135,12 +148,12 @@ def for_reading(namespace: str, specs: Iterable[IndexSpec] = ()) -> list[Need]:
     return found
 
 
-def for_plans(namespace: str, plans: Iterable[Sequence[Recorded]], *, revision: str = "") -> list[Need]:
-    """What it needs to carry out recorded operations: `upgrade` and `downgrade`."""
+def for_plans(namespace: str, plans: Iterable[Plan]) -> list[Need]:
+    """What it needs to carry out plans: `upgrade` and `downgrade`."""
     found = for_ledger(namespace)
     for plan in plans:
-        for item in plan:
-            specs = _specs(item.operation, item.state, revision)
+        for item in plan.recorded:
+            specs = _specs(item.operation, item.state, plan.script.revision)
             for spec in specs:
                 found += for_index(spec)
             found += _of_operation(item.operation, specs, namespace)
