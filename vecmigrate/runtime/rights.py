@@ -90,7 +90,8 @@ _HASH_DOCUMENTS = ("hget", "hgetall", "hmget", "hstrlen", "type")
 _JSON_DOCUMENTS = ("json.get", "type")
 # A backfill: what it does to documents, to its source, and to its own accounts.
 _FILLED = ("del", "exists", "hgetall", "hset", "pexpireat", "pexpiretime", "watch")
-_SOURCE = ("hexists", "hget", "hlen", "hmget", "hpexpiretime", "hscan", "pexpiretime", "watch")
+# A script declares its keys, and Redis then wants them for reading and writing, although ours only reads.
+_SOURCE = ("evalsha", "hexists", "hget", "hlen", "hmget", "hpexpiretime", "hscan", "pexpiretime", "watch")
 _ACCOUNTS = ("hexists", "hlen", "hscan", "xdel")
 _BACKFILL = ("multi", "exec", "unwatch")
 
@@ -119,11 +120,17 @@ class Need:
     def harmless(self) -> bool:
         """Whether nothing changes even if the server runs its words, those of HARMLESS where it has some."""
         nobody = self.key is None or _NOBODY in self.key.sample
-        return nobody or self.reads_only or self.command in (*HARMLESS, "hdel", "ft.info", "ft.search")
+        return (
+            nobody
+            or self.reads_only
+            or self.command in (*HARMLESS, "evalsha", "hdel", "ft.info", "ft.search")
+        )
 
 
 def words(command: str, key: str, instead: Mapping[str, tuple[str, ...]] | None = None) -> tuple[str, ...]:
     """Words of `command` on `key`; those of `instead` where it has some."""
+    if command == "evalsha" and key:
+        return ("EVALSHA", "0" * 40, "1", key)
     return tuple(key if word == KEY else word for word in (instead or {}).get(command, SAMPLES[command]))
 
 
@@ -184,6 +191,18 @@ def for_services(spec: IndexSpec) -> list[Need]:
     stored = ("json.get",) if spec.index.storage == "json" else ("hget", "hgetall", "hmget", "hset")
     found += [Need(command, key) for key in _document_keys(spec) for command in (*stored, "del", "exists")]
     return found
+
+
+def acl_rules(needs: Iterable[Need]) -> list[str]:
+    """The words for `ACL SETUSER` that give all of `needs` and nothing more."""
+    wanted = unique(needs)
+    writes = {need.key: False for need in wanted if need.key is not None}
+    for need in wanted:
+        if need.key is not None and not need.reads_only:
+            writes[need.key] = True
+    keys = [f"~{key.pattern}" if write else f"%R~{key.pattern}" for key, write in writes.items()]
+    commands = sorted({need.command for need in wanted})
+    return [*dict.fromkeys(keys), "-@all", *(f"+{command}" for command in commands)]
 
 
 def unique(needs: Iterable[Need]) -> list[Need]:
