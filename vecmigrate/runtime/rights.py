@@ -50,6 +50,7 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "incr": ("INCR", KEY),
     "info": ("INFO",),
     "json.get": ("JSON.GET", KEY),
+    "json.set": ("JSON.SET", KEY, "$", "{}"),
     "multi": ("MULTI",),
     "pexpire": ("PEXPIRE", KEY, "1"),
     "pexpireat": ("PEXPIREAT", KEY, "1"),
@@ -187,9 +188,9 @@ def for_kept(namespace: str, names: Iterable[str]) -> list[Need]:
 def for_services(spec: IndexSpec) -> list[Need]:
     """What the generated helpers of `spec` need: storing, deleting, searching and listing."""
     found = [Need("scan")]
-    found += [Need(command, Key(spec.index.name, spec.index.name)) for command in ("ft.info", "ft.search")]
-    stored = ("json.get",) if spec.index.storage == "json" else ("hget", "hgetall", "hmget", "hset")
-    found += [Need(command, key) for key in _document_keys(spec) for command in (*stored, "del", "exists")]
+    found += [Need(command, key) for key in _index_keys(spec)[:1] for command in ("ft.info", "ft.search")]
+    stored = ("json.get", "json.set") if spec.index.storage == "json" else ("hmget", "hset")
+    found += [Need(command, key) for key in _document_keys(spec) for command in (*stored, "del")]
     return found
 
 
