@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from vecmigrate.operations.base import Operation
 from vecmigrate.operations.state import State
 from vecmigrate.runtime.history import Plan
-from vecmigrate.runtime.keys import LedgerKeys
+from vecmigrate.runtime.keys import OWNERS, LedgerKeys
 from vecmigrate.spec.model import IndexSpec
 
-OWNERS = "vecmigrate:owners"
 KEY = "\0key"  # stands for a key in the words of a sample
 _NOBODY = "vecmigrate-preflight"
 
@@ -177,12 +176,10 @@ def for_index(spec: IndexSpec) -> list[Need]:
     return found
 
 
-def for_kept(namespace: str, names: Iterable[str]) -> list[Need]:
-    """What `rollback`, `complete` and `heal` need; `names` are the indexes and aliases that they touch."""
-    found = for_ledger(namespace)
+def for_names(names: Iterable[str]) -> list[Need]:
+    """What `rollback`, `complete`, `heal` and `abandon` need beside the ledger for these indexes and aliases."""
     commands = (*_ALIASES, "ft.dropindex", "ft.info")
-    found += [Need(command, Key(name, name)) for name in names for command in commands]
-    return unique(found)
+    return [Need(command, Key(name, name)) for name in names for command in commands]
 
 
 def for_services(spec: IndexSpec) -> list[Need]:

@@ -14,7 +14,13 @@ from contextlib import contextmanager
 import redis
 from redis.sentinel import MasterNotFoundError, SlaveNotFoundError
 
-from vecmigrate.errors import LeaseLostError, ReadOnlyServerError, ServerError, VecmigrateError
+from vecmigrate.errors import (
+    LeaseLostError,
+    ReadOnlyServerError,
+    ServerError,
+    ServerWentBackError,
+    VecmigrateError,
+)
 
 # The last is the answer to RESP3's greeting.
 _NO_PASSWORD_GIVEN = ("NOAUTH", "Authentication required", "HELLO must be called")
@@ -133,6 +139,8 @@ def _response(error: BaseException, where: str) -> VecmigrateError:
     text = server_text(error)
     if text.startswith("FENCED"):
         return LeaseLostError()
+    if text.startswith("WENTBACK"):
+        return ServerWentBackError(text)
     if text.startswith(_NO_PASSWORD_GIVEN):
         return _password_wanted(where)
     if text.startswith(("BUSY ", "Redis is busy running a script")):
