@@ -174,7 +174,12 @@ class LedgerFormatError(VecmigrateError):
 
 
 class ServerError(VecmigrateError):
-    """Redis cannot be reached, refuses us, or cannot do what is asked of it."""
+    """Redis cannot be reached, refuses us, or cannot do what is asked of it.
+
+    `passing` says whether waiting may be all that is needed: it loads its data, or a failover is under way.
+    """
+
+    passing: bool = False
 
 
 class ServerTooOldError(ServerError):

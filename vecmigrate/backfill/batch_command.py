@@ -57,7 +57,9 @@ class BatchCommand:
         """The EVALSHA for one batch. `replace` is the digest of the one document that may be replaced."""
         extended = compare or bool(replace) or any(item.expires_at or item.remark for item in documents)
         books = self.books
-        keys = (books.lease, books.steps, books.items, books.rejects) if books else ("", "", "", "")
+        # Without books the first four are not looked at; a user may have no right to a key called "".
+        unused = (self.embeddings_key,) * 4
+        keys = (books.lease, books.steps, books.items, books.rejects) if books else unused
         words: list[Word] = ["EVALSHA", self.sha, 6, *keys, self.embeddings_key, self.metadata_key]
         words += [books.identity if books else "", books.prefix if books else "", cursor, self.run_id]
         words += [int(compare), int(verifying), books.step if books else 0, self.prefix]

@@ -1,7 +1,8 @@
 -- Takes items out of a backfill's accounts, and with them the documents that it wrote. The caller watches the documents
 -- and has seen that they still are what was written.
 --
--- KEYS  1 lease  2 items  3 steps  4 rejects  5 source: items that are fields of it stay; "" where that is no matter
+-- KEYS  1 lease  2 items  3 steps  4 rejects  5 source: items that are fields of it stay; the lease where
+--       that is no matter, for a user may have no right to a key called ""
 -- ARGV  1 identity of the lease  2 prefix of the documents  3 prefix of the step's fields  4... names
 -- Reply { documents removed, items taken out }
 if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then
@@ -11,7 +12,7 @@ local removed, out, done, rejected, remarks = 0, 0, 0, 0, 0
 for at = 4, #ARGV do
   local name = ARGV[at]
   local mark = redis.call('HGET', KEYS[2], name)
-  if mark and not (KEYS[5] ~= '' and redis.call('HEXISTS', KEYS[5], name) == 1) then
+  if mark and not (KEYS[5] ~= KEYS[1] and redis.call('HEXISTS', KEYS[5], name) == 1) then
     local aside = string.sub(mark, 1, 1) == 'r'
     local entry = string.sub(mark, aside and 2 or 14)
     if aside then

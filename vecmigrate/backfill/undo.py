@@ -64,7 +64,14 @@ class Remover:
             return 0, len(marks)
         books = self._books
         words: list[str | bytes | int] = ["EVALSHA", self._sha, 5, books.lease, books.items, books.steps]
-        words += [books.rejects, unless_in or "", books.identity, self._prefix, books.prefix, *doomed]
+        words += [
+            books.rejects,
+            unless_in or books.lease,
+            books.identity,
+            self._prefix,
+            books.prefix,
+            *doomed,
+        ]
         outcome = self._lane.ask(("MULTI",), words, ("EXEC",))[2]
         if outcome is None:
             return None

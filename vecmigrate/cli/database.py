@@ -34,7 +34,8 @@ wait_option = click.option(
     type=click.FloatRange(min=0),
     default=0.0,
     metavar="SECONDS",
-    help="Wait so long for another runner to finish. Default: exit with 4 at once.",
+    help="Wait so long for another runner to finish, and for a server that loads its data, is busy with a "
+    "script or fails over. Default: give up at once.",
 )
 
 
@@ -100,7 +101,7 @@ def upgrade(
     from vecmigrate import commands
 
     with (
-        app.session() as session,
+        app.session(wait=wait) as session,
         progress_for(json_lines=app.json, quiet=app.quiet) as progress,
     ):
         result = commands.upgrade(
@@ -146,7 +147,7 @@ def downgrade(
     from vecmigrate import commands
 
     with (
-        app.session() as session,
+        app.session(wait=wait) as session,
         progress_for(json_lines=app.json, quiet=app.quiet) as progress,
     ):
         result = commands.downgrade(
@@ -176,7 +177,7 @@ def stamp(app: App, revision: str, *, purge: bool, wait: float) -> None:
     """
     from vecmigrate import commands
 
-    with app.session() as session:
+    with app.session(wait=wait) as session:
         result = commands.stamp(session, revision, purge=purge, wait=wait)
     app.emit(result, lambda: _stamped(result))
 

@@ -81,7 +81,8 @@ def upgrade(  # one parameter for each option
     outcomes: list[RevisionOutcome] = []
     accepted: tuple[str, ...] = ()
     if path or changed:
-        with locked(session, history, "upgrade", wait) as writer:
+        plans = [history.upgrade(name) for name in path]
+        with locked(session, history, "upgrade", wait, plans=plans) as writer:
             # Read again: another runner may have been at work until now.
             records = session.ledger.revisions()
             accepted = _accept(history, records, writer) if accept_changed else ()
@@ -140,7 +141,8 @@ def downgrade(
     if not path:
         return result
     outcomes: list[RevisionOutcome] = []
-    with locked(session, history, "downgrade", wait) as writer:
+    plans = [history.downgrade(name) for name in path]
+    with locked(session, history, "downgrade", wait, plans=plans) as writer:
         records = session.ledger.revisions()
         _refuse_to_go_back(history.check_unaltered(records))
         runner = Runner(
@@ -179,7 +181,7 @@ def _look(
     refuse_gone(faults)
     if not any(fault.kind in MENDED_BY_UPGRADE for fault in faults):
         return [], [str(fault) for fault in faults]
-    with locked(session, history, "heal", wait) as writer:
+    with locked(session, history, "heal", wait, touches_indexes=True) as writer:
         records = read_indexes(session.ledger)
         mended = mend(session, writer, history, records, kinds=MENDED_BY_UPGRADE, progress=progress)
     return mended, [str(fault) for fault in look(session.client, records)]

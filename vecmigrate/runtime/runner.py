@@ -29,6 +29,7 @@ from vecmigrate.runtime.history import History, Plan
 from vecmigrate.runtime.lease import Lease
 from vecmigrate.runtime.ledger import Direction, Ledger, LedgerWriter, RevisionRecord, Status, Step, now
 from vecmigrate.runtime.search_server import FencedSearch
+from vecmigrate.runtime.translate import explain
 from vecmigrate.search import versions
 
 DONE = "done"
@@ -177,8 +178,14 @@ class Runner:
             failed(error.message)
             raise PartialError(f"{where}: {error.message}", hint=error.hint or _AGAIN) from error
         except redis.RedisError as error:
-            failed(f"Redis: {error}")
-            raise PartialError(f"{where}: Redis: {error}", hint=_AGAIN) from error
+            told = explain(error)
+            failed(told.message)
+            if isinstance(told, LeaseLostError):
+                raise told from error
+            hint = _WAIT if getattr(told, "passing", False) else told.hint
+            raise PartialError(
+                f"{where}: {told.message}", hint=f"{hint}; {_AGAIN}" if hint else _AGAIN
+            ) from error
         except KeyboardInterrupt:
             failed("interrupted")
             raise
@@ -197,6 +204,7 @@ class Runner:
             return
 
 
+_WAIT = "that may pass by itself: `--wait SECONDS` waits for it"
 _AGAIN = "mend the cause and run it again: it goes on at this step"
 
 
