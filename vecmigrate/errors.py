@@ -11,14 +11,16 @@
     ├── HistoryAlteredError          exit 5   an applied script was changed or is gone
     ├── ServerError                  exit 1   Redis cannot be reached or cannot do what is asked
     │   ├── ServerTooOldError        exit 1   a newer Redis or RediSearch is needed
-    │   └── ReadOnlyServerError      exit 1   the server is a read-only replica
+    │   ├── ReadOnlyServerError      exit 1   the server is a read-only replica
+    │   └── ServerWentBackError      exit 1   the server lost writes of this run
     ├── EmbeddedError                exit 1   the embedded server cannot run here
     ├── OperationError               exit 1   an operation refuses to go on
     │   ├── IndexConflictError       exit 1   an index of that name exists with another definition
     │   ├── IrreversibleError        exit 1   an operation has no way back
     │   ├── MemoryLimitError         exit 1   a second index does not fit into the memory allowed
     │   ├── VerificationError        exit 1   a rebuilt index is not as good as it must be
-    │   └── TooManyRejectsError      exit 6   more items set aside than allowed
+    │   ├── TooManyRejectsError      exit 6   more items rejected than allowed
+    │   └── TooManyDeletesError      exit 6   more of a source is gone than allowed
     ├── LockedError                  exit 4   another runner holds the lease
     │   └── LeaseLostError           exit 4   the lease lapsed, so this runner must stop
     └── PartialError                 exit 6   a revision stopped half-way; `upgrade` goes on from there
@@ -161,6 +163,17 @@ class ReadOnlyServerError(ServerError):
     """The connected server is a replica and takes no writes."""
 
 
+class ServerWentBackError(ServerError):
+    """The server came back from an older state, such as a snapshot, while a run was at work."""
+
+    def __init__(self, expected: int, found: int) -> None:
+        super().__init__(
+            "the server came back from an older state: writes of this run are lost "
+            f"(expected the ledger at write {expected} or later, found {found})",
+            hint="run it again: it looks at what is there",
+        )
+
+
 class EmbeddedError(VecmigrateError):
     """The embedded server is not available on this machine, or did not start."""
 
@@ -187,6 +200,12 @@ class VerificationError(OperationError):
 
 class TooManyRejectsError(OperationError):
     """More items were set aside than `--max-rejects` allows."""
+
+    exit_code = EXIT_PARTIAL
+
+
+class TooManyDeletesError(OperationError):
+    """More of the source is gone than `--max-deletes` allows; nothing was removed."""
 
     exit_code = EXIT_PARTIAL
 

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import redis
+
+
+@dataclass(slots=True)
+class Fence:
+    """The highest number of a fenced write that the server acknowledged.
+
+    Every fenced write adds one to the number in the lease. A lower one than this means that the server lost
+    writes.
+    """
+
+    seq: int = 0
+
+    def saw(self, seq: int) -> None:
+        """Take note of an acknowledged write; answers may come in any order."""
+        self.seq = max(self.seq, seq)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +39,7 @@ class Books:
     rejects: str
     prefix: str
     step: int
+    fence: Fence = field(default_factory=Fence)
 
     def read(self, client: redis.Redis, *names: str) -> list[str | None]:
         """Stored values of this step."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from vecmigrate.errors import OperationError, TooManyRejectsError
-from vecmigrate.operations.base import Command, Context, Operation
+from vecmigrate.errors import OperationError, TooManyDeletesError, TooManyRejectsError
+from vecmigrate.operations.base import Command, Context, Operation, RunOptions, ServerMemory
+from vecmigrate.operations.eviction import check_eviction, refuse_eviction
 from vecmigrate.operations.state import State
+
+if TYPE_CHECKING:
+    from vecmigrate.backfill.counts import Verified
+    from vecmigrate.backfill.engine import Backfill
+    from vecmigrate.backfill.losses import Losses
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,34 +55,82 @@ class BackfillLegacyHash(Operation):
         return (
             ("WATCH", self.embeddings_key, self.metadata_key),
             ("HSCAN", self.embeddings_key, "<cursor>", "COUNT", "<batch>"),
+            ("HMGET", self.embeddings_key, "<name>", "..."),
             ("HMGET", self.metadata_key, "<name>", "..."),
             ("HSET", f"{spec.prefix}<name>", *fields),
         )
 
+    def check_server(self, memory: ServerMemory, options: RunOptions) -> None:
+        """Refuse a server that may evict what is written, or what it is read from."""
+        check_eviction(memory, options)
+
     def run(self, context: Context) -> None:
-        """Copy what is not there yet, then verify; raises TooManyRejectsError past the limit."""
+        """Copy what is not there yet, then verify; raises TooManyRejectsError or TooManyDeletesError past a limit."""
         # Imported here: it needs redis and numpy, and recording a migration needs neither.
         from vecmigrate.backfill.engine import Backfill
+        from vecmigrate.backfill.server import check_fit, evicted_since
 
+        refuse_eviction(context)
         spec = context.state.get(self.name).spec
-        backfill = Backfill(context.client, spec, self.embeddings_key, self.metadata_key, context.books())
+        throttle = context.throttle()
+        backfill = Backfill(
+            context.client,
+            spec,
+            self.embeddings_key,
+            self.metadata_key,
+            context.books(),
+            check=context.check_lease,
+            throttle=throttle,
+        )
         # Those that an earlier run set aside may have been mended since: only verifying can tell.
         before = int(context.step.get("rejected") or 0)
-        with backfill:
-            context.progress.start(f"backfill {self.name} from {self.embeddings_key}", backfill.total())
-            for counts in backfill.copy():
-                context.check_lease()
-                context.progress.advance(counts.seen, **counts.outcomes())
-                self._check(context, counts.rejected - before, counts.seen, final=False)
-            context.progress.finish(str(counts))
-            context.progress.start(f"verify {self.name} against {self.embeddings_key}", backfill.total())
-            for found in backfill.verify():
-                context.check_lease()
-                context.progress.advance(found.seen, **found.outcomes())
-            context.progress.finish(str(found))
+        try:
+            with backfill:
+                losses = self._begin(context, backfill)
+                check_fit(context, backfill)
+                context.progress.start(f"backfill {self.name} from {self.embeddings_key}", backfill.total())
+                for counts in backfill.copy():
+                    context.check_lease()
+                    context.progress.advance(counts.seen, **counts.outcomes())
+                    self._check(context, counts.rejected - before, counts.seen, final=False)
+                context.progress.finish(str(counts))
+                context.progress.start(f"verify {self.name} against {self.embeddings_key}", backfill.total())
+                for found in self._verify(context, backfill, losses):
+                    context.check_lease()
+                    context.progress.advance(found.seen, **found.outcomes())
+                if evicted := evicted_since(context):
+                    found.blame_eviction()
+                    context.progress.message(
+                        f"the server evicted {evicted:,} keys since this step began; which of them were documents "
+                        f"of {self.name!r} or items of its source, nobody can tell"
+                    )
+                context.progress.finish(str(found))
+        finally:
+            throttle.close()
         context.step.put(found.as_record())
         found.raise_if_missing(self.name)
         self._check(context, found.rejected, found.seen, final=True)
+
+    def _begin(self, context: Context, backfill: Backfill) -> Losses:
+        """What the source held when this step was first begun, or has held since, whichever is more."""
+        from vecmigrate.backfill.losses import DEFAULT_LIMIT, Losses
+        from vecmigrate.backfill.server import remember_evictions
+
+        items, metadata = backfill.totals()
+        items = max(items, int(context.step.get("source_items") or 0))
+        metadata = max(metadata, int(context.step.get("source_metadata") or 0))
+        context.step.put({"source_items": items, "source_metadata": metadata})
+        remember_evictions(context)
+        limit = context.options.max_deletes or DEFAULT_LIMIT
+        return Losses(limit, items, metadata, self.embeddings_key, self.metadata_key)
+
+    def _verify(self, context: Context, backfill: Backfill, losses: Losses) -> Iterator[Verified]:
+        try:
+            yield from backfill.verify(losses)
+        except TooManyDeletesError:
+            # What is missing now comes back as a whole, if it does: copying is quicker at that than verifying.
+            context.step.put({"cursor": 0})
+            raise
 
     @staticmethod
     def _check(context: Context, rejected: int, seen: int, *, final: bool) -> None:
@@ -128,9 +182,15 @@ class RemoveBackfilled(Operation):
             f"remove what the backfill of {self.name} wrote", books.count_items(context.client)
         )
         removed = kept = 0
-        for removed, kept in remove_written(context.client, spec, books):
-            context.check_lease()
-            context.progress.advance(removed + kept, removed=removed, kept=kept)
+        throttle = context.throttle()
+        try:
+            for removed, kept in remove_written(
+                context.client, spec, books, check=context.check_lease, throttle=throttle
+            ):
+                context.check_lease()
+                context.progress.advance(removed + kept, removed=removed, kept=kept)
+        finally:
+            throttle.close()
         context.step.put({"removed": removed, "kept": kept})
         context.progress.finish(f"{removed} removed, {kept} changed since and kept")
 

@@ -79,6 +79,9 @@ class Runner:
         for item in plan.recorded:
             for index in item.operation.apply(item.state, revision):
                 versions.require(index.spec, self.server.version)
+        search = FencedSearch(self.client, self.lease, self.server)
+        for item in plan.recorded:
+            item.operation.check_server(search.memory(), self.options)
         record = self.ledger.revisions().get(revision)
         writer = LedgerWriter(self.ledger, self.lease)
         if record is not None and record.status == "reverting":
