@@ -56,12 +56,18 @@ class BatchCommand:
         replace: Mapping[bytes, bytes] | None = None,
         by_text: bool = False,
     ) -> bytes:
-        """The call for one batch. `replace` has the digests of the documents that may be replaced, by name."""
+        """The call for one batch. `replace`: name → digest of the document that may be replaced."""
         replace = replace or {}
         extended = compare or bool(replace) or any(item.expires_at or item.remark for item in documents)
         books = self.books
         keys = (books.lease, books.steps, books.items, books.rejects) if books else ("", "", "", "")
-        words: list[Word] = [*self.script.words(by_text=by_text), 6, *keys, self.embeddings_key, self.metadata_key]
+        words: list[Word] = [
+            *self.script.words(by_text=by_text),
+            6,
+            *keys,
+            self.embeddings_key,
+            self.metadata_key,
+        ]
         words += [books.identity if books else "", books.prefix if books else "", cursor, self.run_id]
         words += [int(compare), int(verifying), books.step if books else 0, self.prefix]
         words += [len(documents), len(aside), int(extended)]
@@ -72,7 +78,9 @@ class BatchCommand:
         for document in documents:
             values = document.values
             if extended or None in values:
-                row = _row(document, compare=compare, extended=extended, replace=replace.get(document.name, b""))
+                row = _row(
+                    document, compare=compare, extended=extended, replace=replace.get(document.name, b"")
+                )
                 parts.append(_packed(row))
                 count += len(row)
                 continue

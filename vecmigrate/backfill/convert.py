@@ -160,7 +160,7 @@ class Converter:
 
 
 def parse_metadata(text: bytes | None) -> dict[str, Any] | None:
-    """The metadata mapping in `text`, or None where there is none that can be read; raises as `read_metadata`."""
+    """The metadata mapping in `text`, or None where none can be read; raises as `read_metadata`."""
     return read_metadata(text)[0]
 
 

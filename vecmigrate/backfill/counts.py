@@ -41,9 +41,10 @@ class Verified:
 
     `equal` at the destination as at the source; `newer` or `deleted` at the destination by somebody else;
     `evicted_or_deleted`: gone at the destination, on a server that evicted keys meanwhile, so nobody knows
-    which; `refreshed` because the source changed after it was copied; `late`: came to the source after the copying
-    pass had gone by, and was written now; `rejected`: it cannot be converted, or its key is taken; `missing`: changing so fast that it could
-    not be settled. `removed`: gone from the source since it was copied, so taken away at the destination too.
+    which; `refreshed` because the source changed after it was copied; `late`: came to the source after the
+    copying pass had gone by, and was written now; `rejected`: it cannot be converted, or its key is taken;
+    `missing`: changing so fast that it could not be settled. `removed`: gone from the source since it was
+    copied, so taken away at the destination too.
     """
 
     equal: int = 0

@@ -81,7 +81,9 @@ class Backfill:
         try:
             self._lanes = open_lanes(self.client, 1, self.check)
             run_id = _run_id(self._lanes[0])
-            self.pace = Pace(round_trip(self._lanes[0]), self.throttle.batch_seconds if self.throttle else None)
+            self.pace = Pace(
+                round_trip(self._lanes[0]), self.throttle.batch_seconds if self.throttle else None
+            )
             # One for names, those that are written from, and as many to read ahead from.
             self._lanes += open_lanes(self.client, self.pace.most_in_flight + self._ahead, self.check)
             for lane in self._lanes:
@@ -112,7 +114,7 @@ class Backfill:
         self._close()
 
     def totals(self) -> tuple[int, int]:
-        """How many items, and how much metadata, the source holds now; raises OperationError where it is no hash."""
+        """How many items and texts of metadata the source holds; raises OperationError where it is no hash."""
         try:
             items, metadata = self._lanes[0].ask(("HLEN", self.embeddings_key), ("HLEN", self.metadata_key))
         except ResponseError as error:
@@ -122,7 +124,7 @@ class Backfill:
         return int(items), int(metadata)
 
     def total(self) -> int:
-        """How many items the source holds now; raises OperationError where it is no hash."""
+        """How many items the source holds; raises OperationError where it is no hash."""
         return self.totals()[0]
 
     def copy(self) -> Iterator[Counts]:
@@ -165,13 +167,9 @@ class Backfill:
         self.write(self._lanes[0], [], [], cursor=COPIED)
         yield counts
 
-    def reader(
-        self, request: Callable[[Sequence[bytes]], tuple[list[Words], list[Words]]]
-    ) -> Reader:
+    def reader(self, request: Callable[[Sequence[bytes]], tuple[list[Words], list[Words]]]) -> Reader:
         """A reader of the whole source; `request` is what is asked of each batch beside its texts."""
-        return Reader(
-            self.source, self._lanes[0], self._lanes[1:], self._ahead, self._batch_size, request
-        )
+        return Reader(self.source, self._lanes[0], self._lanes[1:], self._ahead, self._batch_size, request)
 
     def scan(self, reader: Reader, cursor: int) -> Iterator[Batch]:
         """The batches of `reader`; raises OperationError where the source has become something else."""
@@ -191,7 +189,7 @@ class Backfill:
             self._log(batch.aside)
 
     def read_again(self, lane: Lane, names: Sequence[bytes]) -> tuple[Items, list[Aside]]:
-        """The items called `names` as they are now, and those that are too long; those that are gone are left out."""
+        """The items called `names` as they are now, and those that are too long; less those that are gone."""
         asked: list[Words] = []
         for name in names:
             asked += (("HSTRLEN", self.embeddings_key, name), ("HSTRLEN", self.metadata_key, name))
@@ -260,7 +258,14 @@ class Backfill:
         for position, kind in zip(foreign[::2], foreign[1::2], strict=True):
             name = documents[int(position) - 1].name
             key = self.spec.prefix + name.decode(errors="backslashreplace")
-            self._log([Aside(name, f"the key {key} is taken: its type is {kind.decode()} (expected hash, or no key)")])
+            self._log(
+                [
+                    Aside(
+                        name,
+                        f"the key {key} is taken: its type is {kind.decode()} (expected hash, or no key)",
+                    )
+                ]
+            )
 
     def verify(self, losses: Losses) -> Iterator[Verified]:
         """Compare every item of the source with its document, and settle what differs; see `verify.py`."""
@@ -348,7 +353,9 @@ class Backfill:
             kinds = {key: kind.decode() for key, kind in zip(keys, answers, strict=True)}
         finally:
             lane.close()
-        wrong = ", ".join(f"{key!r} is a {kind}" for key, kind in kinds.items() if kind not in ("hash", "none"))
+        wrong = ", ".join(
+            f"{key!r} is a {kind}" for key, kind in kinds.items() if kind not in ("hash", "none")
+        )
         return OperationError(
             f"{wrong or 'one of the keys was no hash for a moment'}, no hash (expected two hashes, or nothing)",
             hint="give the right keys by -x, or in the migration",

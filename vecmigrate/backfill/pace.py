@@ -1,4 +1,4 @@
-"""How many items a batch has, and how many batches are under way: what the server does without others waiting."""
+"""How many items a batch has, and how many batches are under way, so that nobody else has to wait."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Pace:
             self.items = min(LARGEST, self.items + 50)
 
     def server_seconds(self, microseconds: int, seconds: float) -> float:
-        """The server's time for a batch: what it said, or else the `seconds` until it answered, less the network's."""
+        """The server's time for a batch: as it said, or `seconds` until it answered less the network's."""
         if microseconds < 0:
             return max(0.0, seconds - self.round_trip)
         return min(microseconds / 1e6, seconds)

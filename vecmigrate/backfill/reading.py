@@ -84,7 +84,7 @@ class Source:
         self.expiring_fields = False
 
     def pages(self, lane: Lane, cursor: int) -> Iterator[Page]:
-        """Names and lengths from `cursor` on; while the caller works on a page, the next one is looked for."""
+        """Names and lengths from `cursor` on; the next page is looked for while the caller works."""
         self._ask_page(lane, cursor)
         while True:
             reply, names, vectors, metadata = lane.receive()[0]
@@ -101,9 +101,7 @@ class Source:
         """Why texts of these lengths cannot be used, without having seen them; None where they may be."""
         vector, metadata = lengths
         if vector > self.longest_vector:
-            return (
-                f"a text of {vector:,} bytes (expected {self.dims} numbers, so at most {self.longest_vector:,})"
-            )
+            return f"a text of {vector:,} bytes (expected {self.dims} numbers, so at most {self.longest_vector:,})"
         if metadata > LONGEST_METADATA:
             return f"the metadata has {metadata:,} bytes (expected at most {LONGEST_METADATA:,})"
         return None

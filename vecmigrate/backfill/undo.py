@@ -92,7 +92,8 @@ class Remover:
             name
             for (name, mark), stored in zip(marks.items(), answers, strict=True)
             # A key of another type is somebody else's.
-            if not isinstance(stored, redis_client.ResponseError) and not changed_since(mark, as_fields(stored))
+            if not isinstance(stored, redis_client.ResponseError)
+            and not changed_since(mark, as_fields(stored))
         ]
 
     def delete(self, lane: Lane, doomed: Sequence[bytes], unless_in: str | None = None) -> None:

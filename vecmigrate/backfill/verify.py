@@ -77,7 +77,7 @@ def verify(backfill: Backfill, books: Books, losses: Losses) -> Iterator[Verifie
             backfill.hold_back(batch.size)
             yield found
         _find_gone(backfill, books, lane, found, postponed)
-        _check_losses(backfill, books, lane, losses, found, postponed)
+        _check_losses(backfill, settler, books, lane, losses, postponed)
         for name in postponed.stripped + postponed.withdrawn:
             _count(found, settler.settle_one(name))
             backfill.hold_back(1)
@@ -137,9 +137,7 @@ class Settler:
             outcome = self.settle_one(name, postpone=postponed)
             _count(found, outcome)
 
-    def _settle_together(
-        self, names: Sequence[bytes], found: Verified, postponed: Postponed
-    ) -> list[bytes]:
+    def _settle_together(self, names: Sequence[bytes], found: Verified, postponed: Postponed) -> list[bytes]:
         """As `settle`, in one attempt; the names that were not settled."""
         decisions = self._look(names)
         writing = {
@@ -235,6 +233,18 @@ class Settler:
         values = dict(zip(self._backfill.converter.paths, document.values, strict=True))
         return any(stored.get(path) != values[path] for path in self._own_paths)
 
+    def count_ours(self, marks: Mapping[bytes, bytes]) -> int:
+        """How many documents of the items in `marks` are there and still what was written."""
+        names = list(marks)
+        ours = 0
+        for start in range(0, len(names), PAGE):
+            some = names[start : start + PAGE]
+            answers = self._lane.ask(*(("HGETALL", self._prefix + name) for name in some), wrong_type_from=0)
+            for name, stored in zip(some, map(_fields, answers), strict=True):
+                ours += bool(stored) and not changed_since(marks[name], stored or {})
+            self._backfill.hold_back(0)
+        return ours
+
     @property
     def vector_path(self) -> str:
         """The name of the vector's field in documents."""
@@ -301,9 +311,7 @@ def _is_rejected(mark: bytes | None) -> bool:
     return mark is not None and mark.startswith(REJECTED)
 
 
-def _find_gone(
-    backfill: Backfill, books: Books, lane: Lane, found: Verified, postponed: Postponed
-) -> None:
+def _find_gone(backfill: Backfill, books: Books, lane: Lane, found: Verified, postponed: Postponed) -> None:
     """Look for what we wrote or rejected and what has gone from the source since."""
     # Every item that verifying came by is in the accounts by now. The length of the source would not do to
     # compare with: items that came meanwhile would make up for those that are gone.
@@ -328,15 +336,19 @@ def _find_gone(
 
 
 def _check_losses(
-    backfill: Backfill, books: Books, lane: Lane, losses: Losses, found: Verified, postponed: Postponed
+    backfill: Backfill, settler: Settler, books: Books, lane: Lane, losses: Losses, postponed: Postponed
 ) -> None:
     """Raise TooManyDeletesError where more would be taken away than may be."""
-    written = sum(mark.startswith(WRITTEN) for mark in postponed.gone.values())
-    accounted = lane.ask(("HLEN", books.items))[0]
     items, metadata = backfill.totals()
+    accounted = int(lane.ask(("HLEN", books.items))[0])
+    written = {name: mark for name, mark in postponed.gone.items() if mark.startswith(WRITTEN)}
+    removing = len(written) + len(postponed.withdrawn)
+    if losses.exceeded(removing, max(losses.items, accounted)):
+        # Some of them may be gone as well, or somebody else's by now.
+        removing = len(postponed.withdrawn) + settler.count_ours(written)
     losses.check(
-        removing=written + len(postponed.withdrawn),
-        written=int(accounted),
+        removing=removing,
+        written=accounted,
         items=items,
         stripped=len(postponed.stripped),
         metadata=metadata,

@@ -37,6 +37,8 @@ _COMMANDS = {
     "downgrade": "database",
     "rollback": "kept",
     "complete": "kept",
+    "pause": "pause",
+    "resume": "pause",
     "stamp": "database",
     "ensure-version": "ledger",
     "current": "database",

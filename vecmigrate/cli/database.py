@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vecmigrate.cli.app import App, Command, format_option, pass_app
+from vecmigrate.cli.holding_back import backfill_options, throttle_options
 from vecmigrate.cli.progress import duration, progress_for
 from vecmigrate.errors import EXIT_FINDINGS
 
@@ -99,7 +100,9 @@ def _interruptible(app: App, command: str) -> Iterator[None]:
 @wait_option
 @click.option("--accept-changed", is_flag=True, help="Go on although an applied script was changed.")
 @click.option("--max-rejects", metavar="N|P%", help="Fail a step that sets more items aside than this.")
+@backfill_options
 @_rebuilding
+@throttle_options
 @format_option()
 @pass_app
 def upgrade(
@@ -110,10 +113,14 @@ def upgrade(
     wait: float,
     accept_changed: bool,
     max_rejects: str | None,
+    max_deletes: str | None,
+    allow_eviction: bool,
     max_memory: str | None,
     verify: Verify,
     min_recall: float | None,
     yes: bool,
+    max_rate: float | None,
+    max_latency: float | None,
 ) -> None:
     """Apply what is pending up to REVISION (default: head).
 
@@ -133,10 +140,14 @@ def upgrade(
             wait=wait,
             accept_changed=accept_changed,
             max_rejects=max_rejects,
+            max_deletes=max_deletes,
+            allow_eviction=allow_eviction,
             max_memory=max_memory,
             verify=verify,
             min_recall=min_recall,
             yes=yes,
+            max_rate=max_rate,
+            max_latency=max_latency,
             progress=progress,
         )
     app.emit(result, lambda: _upgraded(result))
@@ -147,6 +158,7 @@ def upgrade(
 @_dry_run
 @wait_option
 @_rebuilding
+@throttle_options
 @format_option()
 @pass_app
 def downgrade(
@@ -159,6 +171,8 @@ def downgrade(
     verify: Verify,
     min_recall: float | None,
     yes: bool,
+    max_rate: float | None,
+    max_latency: float | None,
 ) -> None:
     """Take back what is applied above REVISION.
 
@@ -180,6 +194,8 @@ def downgrade(
             verify=verify,
             min_recall=min_recall,
             yes=yes,
+            max_rate=max_rate,
+            max_latency=max_latency,
             progress=progress,
         )
     app.emit(result, lambda: _upgraded(result))
@@ -328,6 +344,7 @@ _VERIFIED = {
     "verified_equal": "equal",
     "verified_newer": "newer at the destination",
     "verified_deleted": "deleted at the destination",
+    "verified_evicted_or_deleted": "evicted or deleted at the destination",
     "verified_refreshed": "brought up to date",
     "verified_late": "came late",
     "verified_removed": "gone from the source",
@@ -379,6 +396,7 @@ def _status(result: StatusResult) -> str:
         ("heads", ", ".join(result.heads) or "no scripts"),
         ("pending", ", ".join(result.pending) or "nothing"),
         *(("half-done", _partial(partial)) for partial in result.partial),
+        *((("held back", f"{result.paused}; `vecmigrate resume` goes on"),) if result.paused else ()),
         *(("kept", told_kept(kept)) for kept in result.kept),
         ("last error", _last_error(result.last_error) if result.last_error else "none"),
         (
@@ -408,7 +426,7 @@ def _partial(partial: PartialStatus) -> str:
         f"{partial.revision} is {partial.status} at step {partial.step} ({partial.operation or 'not begun'})",
         *([f"stage {partial.values['stage']}"] if "stage" in partial.values else []),
         *([f"cursor {partial.cursor}"] if partial.cursor else []),
-        *filter(None, [_counts(partial.values)]),
+        *filter(None, [_counts(partial.values), partial.values.get("held")]),
         *([f"error: {partial.error}"] if partial.error else []),
     ]
     return ", ".join(parts)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 
 import redis
 
+from vecmigrate.backfill.throttle import read_pause
 from vecmigrate.commands.results import (
     CurrentResult,
     CurrentRevision,
@@ -118,13 +119,19 @@ def upgrade(  # one parameter for each option
     verify: Verify = "recall",
     min_recall: float | None = None,
     yes: bool = False,
+    max_deletes: str | None = None,
+    allow_eviction: bool = False,
+    max_rate: float | None = None,
+    max_latency: float | None = None,
     progress: Progress | None = None,
 ) -> UpgradeResult:
     """Apply what is pending up to `revision`; a revision that stopped half-way goes on where it stopped.
 
     `max_memory` (such as `2gb`) bounds what the server may use while a rebuilt index is there beside the
     old one; `verify` says how thoroughly it is looked at, `min_recall` what recall@10 it must reach.
-    Documents are deleted only with `yes`.
+    Documents are deleted only with `yes`. `max_deletes` (`10` or `2.5%`) bounds how many documents the
+    verifying pass of a backfill may remove; `max_rate` (items a second) and `max_latency` (milliseconds by
+    which others are slowed down) hold it back.
 
     Raises:
         HistoryAlteredError: An applied script was changed, or is gone.
@@ -134,7 +141,15 @@ def upgrade(  # one parameter for each option
         VerificationError: A rebuilt index failed a check; the alias is where it was.
     """
     options = RunOptions(
-        parse_reject_limit(max_rejects), parse_memory(max_memory, session.client), verify, min_recall, yes
+        max_rejects=parse_reject_limit(max_rejects),
+        max_memory=parse_memory(max_memory, session.client),
+        verify=verify,
+        min_recall=min_recall,
+        yes=yes,
+        max_deletes=parse_reject_limit(max_deletes, "deletes"),
+        allow_eviction=allow_eviction,
+        max_rate=max_rate,
+        max_latency=max_latency,
     )
     history = session.history()
     history.check_variables()
@@ -179,6 +194,8 @@ def downgrade(
     verify: Verify = "recall",
     min_recall: float | None = None,
     yes: bool = False,
+    max_rate: float | None = None,
+    max_latency: float | None = None,
     progress: Progress | None = None,
 ) -> UpgradeResult:
     """Take back what is applied above `revision`, the newest first; the options are those of upgrade.
@@ -187,7 +204,14 @@ def downgrade(
         HistoryAlteredError, LockedError, PartialError: As upgrade.
     """
     limit = parse_memory(max_memory, session.client)
-    options = RunOptions(max_memory=limit, verify=verify, min_recall=min_recall, yes=yes)
+    options = RunOptions(
+        max_memory=limit,
+        verify=verify,
+        min_recall=min_recall,
+        yes=yes,
+        max_rate=max_rate,
+        max_latency=max_latency,
+    )
     history = session.history()
     history.check_variables()
     records = session.ledger.revisions()
@@ -264,6 +288,7 @@ def status(session: Session) -> StatusResult:
         lease=_holder_status(at_work),
         revisions=tuple(listed),
         kept=tuple(kept_status(session.client, item) for item in read_kept(session.ledger).values()),
+        paused=read_pause(session.client, session.ledger.keys.pause),
     )
 
 
@@ -338,14 +363,16 @@ def rejects(session: Session, revision: str | None = None) -> RejectsResult:
     return RejectsResult(items, rejected=len(items) - remarks, remarks=remarks)
 
 
-def parse_reject_limit(text: str | None) -> RejectLimit | None:
-    """`10` or `2.5%` as a limit; raises ConfigError for anything else."""
+def parse_reject_limit(text: str | None, what: str = "rejects") -> RejectLimit | None:
+    """`10` or `2.5%` as a limit on `what`; raises ConfigError for anything else."""
     if text is None:
         return None
     found = _REJECT_LIMIT.fullmatch(text.strip())
     share = float(found["number"]) / 100 if found and found["percent"] else None
     if found is None or (share is None and "." in found["number"]) or (share is not None and share > 1):
-        raise ConfigError(f"{text!r} is no limit on rejects (a number such as 10, or a share such as 2.5%)")
+        raise ConfigError(
+            f"{text!r} is no limit on {what} (expected a number such as 10, or a share such as 2.5%)"
+        )
     return RejectLimit(share=share) if share is not None else RejectLimit(count=int(found["number"]))
 
 

@@ -16,6 +16,7 @@ from vecmigrate.errors import (
     LeaseLostError,
     MemoryLimitError,
     PartialError,
+    TooManyDeletesError,
     TooManyRejectsError,
     VecmigrateError,
     VerificationError,
@@ -154,7 +155,7 @@ class Runner:
         except LeaseLostError:
             # Somebody else may be at work already: nothing may be written, the error neither.
             raise
-        except (TooManyRejectsError, VerificationError, MemoryLimitError) as error:
+        except (TooManyRejectsError, TooManyDeletesError, VerificationError, MemoryLimitError) as error:
             failed(error.message)
             raise type(error)(f"{where}: {error.message}", hint=error.hint) from error
         except VecmigrateError as error:
