@@ -114,7 +114,7 @@ class Backfill:
         self._close()
 
     def totals(self) -> tuple[int, int]:
-        """How many items and texts of metadata the source holds; raises OperationError where it is no hash."""
+        """How many items and texts of metadata there are; raises OperationError where a key is no hash."""
         try:
             items, metadata = self._lanes[0].ask(("HLEN", self.embeddings_key), ("HLEN", self.metadata_key))
         except ResponseError as error:
@@ -169,7 +169,14 @@ class Backfill:
 
     def reader(self, request: Callable[[Sequence[bytes]], tuple[list[Words], list[Words]]]) -> Reader:
         """A reader of the whole source; `request` is what is asked of each batch beside its texts."""
-        return Reader(self.source, self._lanes[0], self._lanes[1:], self._ahead, self._batch_size, request)
+        return Reader(
+            self.source,
+            self._lanes[0],
+            self._lanes[1:],
+            ahead=self._ahead,
+            most=self._batch_size,
+            request=request,
+        )
 
     def scan(self, reader: Reader, cursor: int) -> Iterator[Batch]:
         """The batches of `reader`; raises OperationError where the source has become something else."""
@@ -353,11 +360,10 @@ class Backfill:
             kinds = {key: kind.decode() for key, kind in zip(keys, answers, strict=True)}
         finally:
             lane.close()
-        wrong = ", ".join(
-            f"{key!r} is a {kind}" for key, kind in kinds.items() if kind not in ("hash", "none")
-        )
+        wrong = [f"{key!r} is a {kind}" for key, kind in kinds.items() if kind not in ("hash", "none")]
+        found = ", ".join(wrong) or "one of the keys was something else for a moment"
         return OperationError(
-            f"{wrong or 'one of the keys was no hash for a moment'}, no hash (expected two hashes, or nothing)",
+            f"{found}, no hash (expected two hashes, or nothing)",
             hint="give the right keys by -x, or in the migration",
         )
 

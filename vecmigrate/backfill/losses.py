@@ -60,7 +60,7 @@ class Losses:
     def _error(self, gone: int, known: int, what: str, key: str, doomed: int) -> TooManyDeletesError:
         return TooManyDeletesError(
             f"{gone:,} of {known:,} {what} are gone from {key!r} since the backfill began, or cannot be read "
-            f"any more (expected at most {self.limit}, by --max-deletes); {doomed:,} documents would have been "
-            "removed or stripped, and all were left as they are",
+            f"any more (expected at most {self.limit}, by --max-deletes); {doomed:,} documents would have "
+            "been removed or stripped, and all were left as they are",
             hint="restore the source and run upgrade again, or say --max-deletes 100% if they are to go",
         )

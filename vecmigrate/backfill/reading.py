@@ -101,7 +101,8 @@ class Source:
         """Why texts of these lengths cannot be used, without having seen them; None where they may be."""
         vector, metadata = lengths
         if vector > self.longest_vector:
-            return f"a text of {vector:,} bytes (expected {self.dims} numbers, so at most {self.longest_vector:,})"
+            most = f"{self.dims} numbers, so at most {self.longest_vector:,}"
+            return f"a text of {vector:,} bytes (expected {most})"
         if metadata > LONGEST_METADATA:
             return f"the metadata has {metadata:,} bytes (expected at most {LONGEST_METADATA:,})"
         return None
@@ -196,6 +197,7 @@ class Reader:
         source: Source,
         scanning: Lane,
         lanes: Sequence[Lane],
+        *,
         ahead: int,
         most: Callable[[], int],
         request: Callable[[Sequence[bytes]], tuple[list[Words], list[Words]]],

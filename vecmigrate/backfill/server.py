@@ -34,7 +34,7 @@ def document_bytes(spec: IndexSpec, name: float, metadata: float) -> int:
 
 
 def check_fit(context: Context, backfill: Backfill) -> None:
-    """Raise MemoryLimitError where what is still to be written does not fit under the server's `maxmemory`."""
+    """Raise MemoryLimitError where what is still to be written does not fit under `maxmemory`."""
     server = context.search.memory()
     if server.maximum is None or context.options.allow_eviction:
         return
@@ -50,7 +50,8 @@ def check_fit(context: Context, backfill: Backfill) -> None:
         mb = 1024 * 1024
         raise MemoryLimitError(
             f"{left:,} documents take some {needed / mb:,.0f} MB, which does not fit: Redis uses "
-            f"{server.used / mb:,.0f} MB (expected at most {server.maximum / mb:,.0f} MB together, by maxmemory)",
+            f"{server.used / mb:,.0f} MB (expected at most {server.maximum / mb:,.0f} MB together, by "
+            "maxmemory)",
             hint="raise maxmemory or free memory, and run upgrade again",
         )
 

@@ -30,7 +30,7 @@ REJECTED = b"r"
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What became of some items: documents `removed`, and items `kept`, for they were changed since or are wanted."""
+    """What became of some items: documents `removed`, and items `kept`, as changed since or wanted."""
 
     removed: int = 0
     kept: int = 0
@@ -88,12 +88,12 @@ class Remover:
     def doomed(self, lane: Lane, marks: Mapping[bytes, bytes]) -> list[bytes]:
         """The names of those that still are what was written, from the answers to `ask`."""
         answers = lane.receive(wrong_type_from=2)[2:]
+        # A key of another type is somebody else's.
+        hashes = [None if isinstance(answer, redis_client.ResponseError) else answer for answer in answers]
         return [
             name
-            for (name, mark), stored in zip(marks.items(), answers, strict=True)
-            # A key of another type is somebody else's.
-            if not isinstance(stored, redis_client.ResponseError)
-            and not changed_since(mark, as_fields(stored))
+            for (name, mark), stored in zip(marks.items(), hashes, strict=True)
+            if stored is not None and not changed_since(mark, as_fields(stored))
         ]
 
     def delete(self, lane: Lane, doomed: Sequence[bytes], unless_in: str | None = None) -> None:

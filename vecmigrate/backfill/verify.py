@@ -48,7 +48,7 @@ class Decision:
 
 @dataclass(slots=True)
 class Postponed:
-    """Names of items whose documents would be removed (`withdrawn`, `gone`) or lose their metadata (`stripped`)."""
+    """Items whose documents would be removed (`withdrawn`, `gone`) or lose their metadata (`stripped`)."""
 
     withdrawn: list[bytes] = field(default_factory=list)
     stripped: list[bytes] = field(default_factory=list)
@@ -77,7 +77,8 @@ def verify(backfill: Backfill, books: Books, losses: Losses) -> Iterator[Verifie
             backfill.hold_back(batch.size)
             yield found
         _find_gone(backfill, books, lane, found, postponed)
-        _check_losses(backfill, settler, books, lane, losses, postponed)
+        accounted = int(lane.ask(("HLEN", books.items))[0])
+        _check_losses(backfill, settler, accounted, losses, postponed)
         for name in postponed.stripped + postponed.withdrawn:
             _count(found, settler.settle_one(name))
             backfill.hold_back(1)
@@ -131,7 +132,7 @@ class Settler:
         return differing
 
     def settle(self, names: Sequence[bytes], found: Verified, postponed: Postponed) -> None:
-        """Settle `names`, those that change meanwhile one by one; what would take something away is postponed."""
+        """Settle `names`, those that change meanwhile one by one; postpone what takes something away."""
         undecided = list(names) if len(names) == 1 else self._settle_together(names, found, postponed)
         for name in undecided:
             outcome = self.settle_one(name, postpone=postponed)
@@ -204,14 +205,15 @@ class Settler:
         )
         marks, stored = answers[1], answers[2 : 2 + count]
         documents, aside = self._backfill.convert_again(self._lane, names)
-        about: dict[bytes, Document | Aside] = {item.name: item for item in [*documents, *aside]}
+        about: dict[bytes, Document | Aside] = {item.name: item for item in documents}
+        about |= {item.name: item for item in aside}
         return {
             name: _decide(self, about.get(name), _fields(kept), mark)
             for name, kept, mark in zip(names, stored, marks, strict=True)
         }
 
     def _write(self, decisions: Sequence[Decision]) -> tuple[set[bytes], set[bytes]] | None:
-        """Write; the names whose source changed and those that were rejected, or None where a document did."""
+        """Write; the names whose source changed and those rejected, or None where a document changed."""
         documents = [item.document for item in decisions if item.document is not None]
         aside = [item.aside for item in decisions if item.aside is not None]
         replace = {item.document.name: item.replace for item in decisions if item.document and item.replace}
@@ -254,7 +256,7 @@ class Settler:
 def _decide(
     settler: Settler, about: Document | Aside | None, stored: Mapping[str, bytes] | None, mark: bytes | None
 ) -> Decision:
-    """What becomes of one item: `about` is what the source has, `stored` the document, None where that is no hash."""
+    """What becomes of one item: `about` is what the source has, `stored` the document, None if no hash."""
     if about is None:
         return Decision("gone")
     if isinstance(about, Aside):
@@ -336,11 +338,10 @@ def _find_gone(backfill: Backfill, books: Books, lane: Lane, found: Verified, po
 
 
 def _check_losses(
-    backfill: Backfill, settler: Settler, books: Books, lane: Lane, losses: Losses, postponed: Postponed
+    backfill: Backfill, settler: Settler, accounted: int, losses: Losses, postponed: Postponed
 ) -> None:
     """Raise TooManyDeletesError where more would be taken away than may be."""
     items, metadata = backfill.totals()
-    accounted = int(lane.ask(("HLEN", books.items))[0])
     written = {name: mark for name, mark in postponed.gone.items() if mark.startswith(WRITTEN)}
     removing = len(written) + len(postponed.withdrawn)
     if losses.exceeded(removing, max(losses.items, accounted)):

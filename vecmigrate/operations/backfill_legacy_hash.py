@@ -65,7 +65,7 @@ class BackfillLegacyHash(Operation):
         check_eviction(memory, options)
 
     def run(self, context: Context) -> None:
-        """Copy what is not there yet, then verify; raises TooManyRejectsError or TooManyDeletesError past a limit."""
+        """Copy what is not there yet, then verify; past a limit TooManyRejectsError or TooManyDeletesError."""
         # Imported here: it needs redis and numpy, and recording a migration needs neither.
         from vecmigrate.backfill.engine import Backfill
         from vecmigrate.backfill.server import check_fit, evicted_since
@@ -101,8 +101,8 @@ class BackfillLegacyHash(Operation):
                 if evicted := evicted_since(context):
                     found.blame_eviction()
                     context.progress.message(
-                        f"the server evicted {evicted:,} keys since this step began; which of them were documents "
-                        f"of {self.name!r} or items of its source, nobody can tell"
+                        f"the server evicted {evicted:,} keys since this step began; which of them were "
+                        f"documents of {self.name!r} or its source, nobody can tell"
                     )
                 context.progress.finish(str(found))
         finally:
@@ -128,7 +128,7 @@ class BackfillLegacyHash(Operation):
         try:
             yield from backfill.verify(losses)
         except TooManyDeletesError:
-            # What is missing now comes back as a whole, if it does: copying is quicker at that than verifying.
+            # What is missing now may come back as a whole, and copying is quicker at that.
             context.step.put({"cursor": 0})
             raise
 

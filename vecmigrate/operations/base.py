@@ -206,7 +206,7 @@ class Operation(ABC):
         """The Redis commands that `run` sends, as far as they are known beforehand; pure."""
 
     def check_server(self, memory: ServerMemory, options: RunOptions) -> None:
-        """Raise OperationError where the server cannot be trusted with it; called before anything is written."""
+        """Raise OperationError where it is not safe on this server; called before anything is written."""
         return
 
     @abstractmethod

@@ -43,7 +43,7 @@ def check_eviction(memory: ServerMemory, options: RunOptions) -> None:
         else "keys that expire: the lease that guards this run, and documents whose source expires"
     )
     raise OperationError(
-        f"the server may evict keys (maxmemory-policy {memory.policy}, maxmemory {memory.maximum or 0:,} bytes; "
-        f"expected noeviction): {doomed} would go, and nobody would be told",
+        f"the server may evict keys (maxmemory-policy {memory.policy}, maxmemory {memory.maximum or 0:,} "
+        f"bytes; expected noeviction): {doomed} would go, and nobody would be told",
         hint="CONFIG SET maxmemory-policy noeviction, at least while this runs, or say --allow-eviction",
     )
