@@ -65,7 +65,7 @@ class BackfillLegacyHash(Operation):
         check_eviction(memory, options)
 
     def run(self, context: Context) -> None:
-        """Copy what is not there yet, then verify; past a limit TooManyRejectsError or TooManyDeletesError."""
+        """Copy what is not there yet, then verify; TooManyRejectsError, TooManyDeletesError past a limit."""
         # Imported here: it needs redis and numpy, and recording a migration needs neither.
         from vecmigrate.backfill.engine import Backfill
         from vecmigrate.backfill.server import check_fit, evicted_since
