@@ -1,6 +1,6 @@
 """What a backfill costs over a network: `python -m benchmarks.round_trips [--before FOLDER]`.
 
-Prints a table: for round trips of 0, 1, 5 and 20 ms the seconds that `vecmigrate upgrade` takes for the legacy
+Prints a table: for round trips of 0, 1, 5 and 20 ms the seconds that `vecmigrate upgrade` takes for legacy
 hashes of 6,000 items, copying and verifying, and `vecmigrate downgrade base` for taking them back; each the
 median of some rounds, the start of Python included. FOLDER is another checkout of this project, to compare
 with; `git worktree add FOLDER COMMIT` makes one.

@@ -74,25 +74,26 @@ class Backfill:
         self.source = Source(embeddings_key, metadata_key, spec.vector.dims)
         self.pace = Pace()
         self._lanes: list[Lane] = []
+        self.settling: Lane
         self.command: BatchCommand
 
     def __enter__(self) -> Backfill:
         """Open the connections, all to the same server process."""
         try:
-            self._lanes = open_lanes(self.client, 1, self.check)
-            run_id = _run_id(self._lanes[0])
-            self.pace = Pace(
-                round_trip(self._lanes[0]), self.throttle.batch_seconds if self.throttle else None
-            )
-            # One for names, those that are written from, and as many to read ahead from.
-            self._lanes += open_lanes(self.client, self.pace.most_in_flight + self._ahead, self.check)
-            for lane in self._lanes:
+            at_most = self.throttle.batch_seconds if self.throttle else None
+            self.pace = Pace(round_trip(self.client), at_most)
+            # One for names, one for what differs, those to write from, and as many to read ahead from.
+            count = 2 + self.pace.most_in_flight + self._ahead
+            self._lanes = open_lanes(self.client, count, self.check)
+            self.settling = self._lanes.pop()
+            self.settling.send(("SCRIPT", "LOAD", script("write_batch.lua").text))
+            for lane in (*self._lanes, self.settling):
                 lane.send(("INFO", "server"))
-            if {_find_run_id(lane.receive()[0]) for lane in self._lanes} != {run_id}:
+            seen = {_run_id(lane.receive()[-1]) for lane in (*self._lanes, self.settling)}
+            if len(seen) != 1:
                 raise ServerError(
                     "the server was restarted while we connected (expected one process)", hint="run it again"
                 )
-            self._lanes[0].ask(("SCRIPT", "LOAD", script("write_batch.lua").text))
             self.command = BatchCommand(
                 script=script("write_batch.lua"),
                 books=self.books,
@@ -100,7 +101,7 @@ class Backfill:
                 metadata_key=self.metadata_key,
                 prefix=self.spec.prefix,
                 paths=self.converter.paths,
-                run_id=run_id,
+                run_id=seen.pop(),
             )
         except BaseException:
             self._close()
@@ -113,19 +114,23 @@ class Backfill:
         """Close the connections."""
         self._close()
 
-    def totals(self) -> tuple[int, int]:
-        """How many items and texts of metadata there are; raises OperationError where a key is no hash."""
+    def lengths(self, *others: str) -> tuple[int, ...]:
+        """How many fields there are in the hashes `others`, and then in the source: items, texts of metadata.
+
+        Raises:
+            OperationError: A key of the source is no hash.
+        """
+        keys = (*others, self.embeddings_key, self.metadata_key)
         try:
-            items, metadata = self._lanes[0].ask(("HLEN", self.embeddings_key), ("HLEN", self.metadata_key))
+            return tuple(map(int, self._lanes[0].ask(*(("HLEN", key) for key in keys))))
         except ResponseError as error:
             if not str(error).startswith("WRONGTYPE"):
                 raise
             raise self._no_hash() from error
-        return int(items), int(metadata)
 
     def total(self) -> int:
         """How many items the source holds; raises OperationError where it is no hash."""
-        return self.totals()[0]
+        return self.lengths()[0]
 
     def copy(self) -> Iterator[Counts]:
         """Copy what is not there yet; yields the counts after each batch, at least once.
@@ -167,13 +172,22 @@ class Backfill:
         self.write(self._lanes[0], [], [], cursor=COPIED)
         yield counts
 
-    def reader(self, request: Callable[[Sequence[bytes]], tuple[list[Words], list[Words]]]) -> Reader:
-        """A reader of the whole source; `request` is what is asked of each batch beside its texts."""
+    def reader(
+        self,
+        request: Callable[[Sequence[bytes]], tuple[list[Words], list[Words]]],
+        *,
+        writing: bool = True,
+    ) -> Reader:
+        """A reader of the whole source.
+
+        `request` is what is asked of each batch beside its texts. Unless batches are written from their
+        lanes, more of them are read ahead.
+        """
         return Reader(
             self.source,
             self._lanes[0],
             self._lanes[1:],
-            ahead=self._ahead,
+            ahead=self._ahead if writing else len(self._lanes) - 1,
             most=self._batch_size,
             request=request,
         )
@@ -376,13 +390,11 @@ class Backfill:
     def _close(self) -> None:
         for lane in self._lanes:
             lane.close()
+        if hasattr(self, "settling"):
+            self.settling.close()
 
 
-def _run_id(lane: Lane) -> str:
-    return _find_run_id(lane.ask(("INFO", "server"))[0])
-
-
-def _find_run_id(answer: bytes) -> str:
+def _run_id(answer: bytes) -> str:
     text = answer.decode()
     return str(dict(line.split(":", 1) for line in text.splitlines() if ":" in line)["run_id"])
 

@@ -9,8 +9,10 @@ from vecmigrate.search import memory as index_memory
 from vecmigrate.spec.model import IndexSpec
 
 if TYPE_CHECKING:
+    import redis
+
     from vecmigrate.backfill.engine import Backfill
-    from vecmigrate.operations.base import Context
+    from vecmigrate.operations.base import ServerMemory
 
 SAMPLE = 50
 # Bytes of a key with a hash of several fields, and of an entry in the accounts, beside names and values.
@@ -33,19 +35,15 @@ def document_bytes(spec: IndexSpec, name: float, metadata: float) -> int:
     return int(_DOCUMENT + stored + _MARK + name)
 
 
-def check_fit(context: Context, backfill: Backfill) -> None:
-    """Raise MemoryLimitError where what is still to be written does not fit under `maxmemory`."""
-    server = context.search.memory()
-    if server.maximum is None or context.options.allow_eviction:
+def check_fit(server: ServerMemory, backfill: Backfill, left: int, lengths: tuple[float, float]) -> None:
+    """Raise MemoryLimitError where `left` documents more do not fit under the server's `maxmemory`.
+
+    `lengths` are those of a name and of a text of metadata, on average.
+    """
+    if server.maximum is None or left <= 0:
         return
-    books = backfill.books
-    there = 0 if books is None else books.count_items(backfill.client)
-    left = max(0, backfill.total() - there)
-    if not left:
-        return
-    name, metadata = _sample(backfill)
     spec = backfill.spec
-    needed = left * document_bytes(spec, name, metadata) + index_memory.of_new_documents(spec, left)
+    needed = left * document_bytes(spec, *lengths) + index_memory.of_new_documents(spec, left)
     if server.used + needed > server.maximum:
         mb = 1024 * 1024
         raise MemoryLimitError(
@@ -56,29 +54,14 @@ def check_fit(context: Context, backfill: Backfill) -> None:
         )
 
 
-def remember_evictions(context: Context) -> None:
-    """Store how many keys the server has evicted, unless this step knows that of the same process."""
-    evicted, run_id = _evictions(context)
-    if context.step.get("evicted_by") != run_id:
-        # Another process counts from 0 again.
-        before = 0 if context.step.get("evicted_by") else evicted
-        context.step.put({"evicted": before, "evicted_by": run_id})
-
-
-def evicted_since(context: Context) -> int:
-    """How many keys the server has evicted since the step was begun, or since the server was started."""
-    evicted, run_id = _evictions(context)
-    known = context.step.get("evicted_by") == run_id
-    return evicted - int(context.step.get("evicted") or 0) if known else evicted
-
-
-def _evictions(context: Context) -> tuple[int, str]:
-    info: Any = context.client.info()
+def evictions(client: redis.Redis) -> tuple[int, str]:
+    """How many keys the server has evicted since it was started, and its run_id."""
+    info: Any = client.info()
     return int(info.get("evicted_keys", 0)), str(info["run_id"])
 
 
-def _sample(backfill: Backfill) -> tuple[float, float]:
-    """How long names and metadata are, on average of a few items."""
+def typical_lengths(backfill: Backfill) -> tuple[float, float]:
+    """How long a name and a text of metadata are, on average of a few items."""
     client: Any = backfill.client
     names = client.execute_command("HRANDFIELD", backfill.embeddings_key, SAMPLE) or []
     if not names:

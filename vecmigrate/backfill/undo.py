@@ -45,7 +45,7 @@ class Remover:
         self._lane = lane
         self._prefix = spec.prefix.encode()
         self._books = books
-        # Until the server says that it does not know the script.
+        # After the server said that it does not know the script, until it knows it again.
         self._by_text = False
 
     def remove(
@@ -102,6 +102,7 @@ class Remover:
         words: list[str | bytes | int] = [*script("remove_written.lua").words(by_text=self._by_text), 5]
         words += [books.lease, books.items, books.steps, books.rejects, unless_in or ""]
         words += [books.identity, self._prefix, books.prefix, books.fence.seq, *doomed]
+        self._by_text = False
         lane.send_packed(MULTI + packed_command(words) + EXEC, 3)
 
     def deleted(self, lane: Lane, items: int) -> Removed | None:
@@ -153,11 +154,11 @@ def remove_written(
         LeaseLostError: The lease was lost; nothing was removed since.
         ServerWentBackError: The server lost writes of this run.
     """
-    lanes = open_lanes(client, 1, check)
+    pace = Pace(round_trip(client), throttle.batch_seconds if throttle else None)
+    lanes = open_lanes(client, 1 + 2 * pace.most_in_flight, check)
     try:
-        pace = Pace(round_trip(lanes[0]), throttle.batch_seconds if throttle else None)
-        free = open_lanes(client, 2 * pace.most_in_flight, check)
-        lanes += free
+        free = lanes[1:]
+        free[0].ask(("SCRIPT", "LOAD", script("remove_written.lua").text))
         remover = Remover(free[0], spec, books)
         asking: deque[tuple[Lane, dict[bytes, bytes]]] = deque()
         deleting: deque[tuple[Lane, dict[bytes, bytes], float]] = deque()

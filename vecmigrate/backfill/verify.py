@@ -65,30 +65,41 @@ def verify(backfill: Backfill, books: Books, losses: Losses) -> Iterator[Verifie
     found = Verified()
     postponed = Postponed()
     # A connection of its own for what differs, so that the scan goes on undisturbed.
-    lane = Lane(backfill.client, backfill.check)
-    try:
-        settler = Settler(backfill, books, lane)
-        reader = backfill.reader(settler.also_asked)
-        for batch in backfill.scan(reader, 0):
-            differing = settler.differing(batch, found)
-            reader.release(batch)
-            for start in range(0, len(differing), GROUP):
-                settler.settle(differing[start : start + GROUP], found, postponed)
-            backfill.hold_back(batch.size)
-            yield found
-        _find_gone(backfill, books, lane, found, postponed)
-        accounted = int(lane.ask(("HLEN", books.items))[0])
-        _check_losses(backfill, settler, accounted, losses, postponed)
-        for name in postponed.stripped + postponed.withdrawn:
-            _count(found, settler.settle_one(name))
-            backfill.hold_back(1)
+    lane = backfill.settling
+    settler = Settler(backfill, books, lane)
+    reader = backfill.reader(settler.also_asked, writing=False)
+    for batch in backfill.scan(reader, 0):
+        differing = settler.differing(batch, found)
+        reader.release(batch)
+        for start in range(0, len(differing), GROUP):
+            settler.settle(differing[start : start + GROUP], found, postponed)
+        backfill.hold_back(batch.size)
         yield found
-        for removed in _prune(backfill, settler.remover, postponed.gone):
-            found.removed += removed
-            yield found
+    accounted, items, metadata = backfill.lengths(books.items)
+    came_by = found.seen - found.missing + len(postponed.withdrawn) + len(postponed.stripped)
+    # Every item that verifying came by is in the accounts by now. The length of the source would not do to
+    # compare with: items that came meanwhile would make up for those that are gone.
+    if accounted > came_by:
+        _find_gone(backfill, books, lane, postponed)
+    written = {name: mark for name, mark in postponed.gone.items() if mark.startswith(WRITTEN)}
+    removing = len(written) + len(postponed.withdrawn)
+    if losses.exceeded(removing, max(losses.items, accounted)):
+        # Some of them may be gone as well, or somebody else's by now.
+        removing = len(postponed.withdrawn) + settler.count_ours(written)
+    losses.check(
+        removing=removing,
+        written=accounted,
+        items=items,
+        stripped=len(postponed.stripped),
+        metadata=metadata,
+    )
+    for name in postponed.stripped + postponed.withdrawn:
+        _count(found, settler.settle_one(name))
+        backfill.hold_back(1)
+    for removed in _prune(backfill, settler.remover, postponed.gone):
+        found.removed += removed
         yield found
-    finally:
-        lane.close()
+    yield found
 
 
 class Settler:
@@ -313,13 +324,8 @@ def _is_rejected(mark: bytes | None) -> bool:
     return mark is not None and mark.startswith(REJECTED)
 
 
-def _find_gone(backfill: Backfill, books: Books, lane: Lane, found: Verified, postponed: Postponed) -> None:
+def _find_gone(backfill: Backfill, books: Books, lane: Lane, postponed: Postponed) -> None:
     """Look for what we wrote or rejected and what has gone from the source since."""
-    # Every item that verifying came by is in the accounts by now. The length of the source would not do to
-    # compare with: items that came meanwhile would make up for those that are gone.
-    came_by = found.seen - found.missing + len(postponed.withdrawn) + len(postponed.stripped)
-    if lane.ask(("HLEN", books.items))[0] <= came_by:
-        return
     cursor = 0
     while True:
         reply, flat = lane.ask(("HSCAN", books.items, cursor, "COUNT", PAGE))[0]
@@ -331,29 +337,10 @@ def _find_gone(backfill: Backfill, books: Books, lane: Lane, found: Verified, po
         for name, is_there in zip(ours, here_still, strict=True):
             if not is_there:
                 postponed.gone[name] = marks[name]
-        backfill.hold_back(len(ours))
+        backfill.hold_back(0)
         cursor = int(reply)
         if cursor == 0:
             return
-
-
-def _check_losses(
-    backfill: Backfill, settler: Settler, accounted: int, losses: Losses, postponed: Postponed
-) -> None:
-    """Raise TooManyDeletesError where more would be taken away than may be."""
-    items, metadata = backfill.totals()
-    written = {name: mark for name, mark in postponed.gone.items() if mark.startswith(WRITTEN)}
-    removing = len(written) + len(postponed.withdrawn)
-    if losses.exceeded(removing, max(losses.items, accounted)):
-        # Some of them may be gone as well, or somebody else's by now.
-        removing = len(postponed.withdrawn) + settler.count_ours(written)
-    losses.check(
-        removing=removing,
-        written=accounted,
-        items=items,
-        stripped=len(postponed.stripped),
-        metadata=metadata,
-    )
 
 
 def _prune(backfill: Backfill, remover: Remover, gone: Mapping[bytes, bytes]) -> Iterator[int]:

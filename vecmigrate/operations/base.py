@@ -205,7 +205,7 @@ class Operation(ABC):
     def describe(self, state: State, revision: str) -> Sequence[Command]:
         """The Redis commands that `run` sends, as far as they are known beforehand; pure."""
 
-    def check_server(self, memory: ServerMemory, options: RunOptions) -> None:
+    def check_server(self, search: SearchServer, options: RunOptions) -> None:
         """Raise OperationError where it is not safe on this server; called before anything is written."""
         return
 

@@ -82,7 +82,7 @@ class Runner:
                 versions.require(index.spec, self.server.version)
         search = FencedSearch(self.client, self.lease, self.server)
         for item in plan.recorded:
-            item.operation.check_server(search.memory(), self.options)
+            item.operation.check_server(search, self.options)
         record = self.ledger.revisions().get(revision)
         writer = LedgerWriter(self.ledger, self.lease)
         if record is not None and record.status == "reverting":

@@ -138,8 +138,8 @@ def _refuse_corruption(spec: IndexSpec, server: ServerVersion) -> None:
     if others and integers:
         raise ServerTooOldError(
             f"the server has {server}, which corrupts its memory (MOD-17243) with the index of spec "
-            f"{spec.name!r}: integers under cosine in {', '.join(map(repr, integers))} beside fields to filter "
-            f"by, {', '.join(map(repr, others))} (expected RediSearch newer than {_short(newest)})",
+            f"{spec.name!r}: integers under cosine in {', '.join(map(repr, integers))} beside fields to "
+            f"filter by, {', '.join(map(repr, others))} (expected RediSearch newer than {_short(newest)})",
             hint="use datatype float16 or another metric, or set index: false for the other fields",
         )
 
