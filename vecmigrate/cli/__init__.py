@@ -41,6 +41,8 @@ _COMMANDS = {
     "complete": "kept",
     "heal": "heal",
     "abandon": "heal",
+    "pause": "pause",
+    "resume": "pause",
     "stamp": "database",
     "ensure-version": "ledger",
     "current": "database",
