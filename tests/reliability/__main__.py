@@ -1,9 +1,9 @@
 """Run the fault suite: one row a fault, and exit code 1 where anything ended wrong.
 
-    python -m tests.reliability                                   a few runs of each fault
-    python -m tests.reliability network runner_kills.rebuild      of a family, of one fault
-    python -m tests.reliability runner_kills.rebuild --seed 17 --count 1      one run once more
-    python -m tests.reliability --full --budget 7200 --markdown   what docs/reliability.md shows
+python -m tests.reliability                                   a few runs of each fault
+python -m tests.reliability network runner_kills.rebuild      of a family, of one fault
+python -m tests.reliability runner_kills.rebuild --seed 17 --count 1      one run once more
+python -m tests.reliability --full --budget 7200 --markdown   what docs/reliability.md shows
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import traceback
 from pathlib import Path
 
 import tests.reliability
-from tests.reliability.faults import FAULTS, Fault, Missed, Skipped, Wrong, chosen
+from tests.reliability.faults import FAULTS, EndedWrongError, Fault, MissedError, NothingToTryError, chosen
 from tests.reliability.report import Row, rewrite, table
 from tests.reliability.world import World
 
@@ -74,11 +74,11 @@ def _one(row: Row, seed: int) -> None:
             World(seed, Path(name), kept=item.kept, lease_seconds=item.lease_seconds) as world,
         ):
             item.scenario(world)
-    except Missed:
+    except MissedError:
         told = "over before the fault came; not counted"
-    except Skipped as reason:
+    except NothingToTryError as reason:
         row.skipped = told = f"{reason}"
-    except Wrong as wrong:
+    except EndedWrongError as wrong:
         told = " ".join(str(wrong).split())
         row.wrong.append((seed, told))
         told = f"WRONG: {told}"
@@ -109,13 +109,20 @@ def _pairs(module: object) -> dict[bytes, object]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m tests.reliability", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m tests.reliability",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help="a family or a fault; all by default")
     parser.add_argument("--count", type=int, default=0, metavar="N", help="runs of each fault")
     parser.add_argument("--full", action="store_true", help="as many runs as the published table has")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the first run; each next has one more")
-    parser.add_argument("--budget", type=float, default=1200, metavar="SECONDS", help="no run begins after that")
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="of the first run; each next has one more"
+    )
+    parser.add_argument(
+        "--budget", type=float, default=1200, metavar="SECONDS", help="no run begins after that"
+    )
     parser.add_argument("--markdown", action="store_true", help="write the table into docs/reliability.md")
     parser.add_argument("--list", action="store_true", help="say which faults there are, and run nothing")
     return parser

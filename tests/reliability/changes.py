@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.reliability.faults import Wrong
+from tests.reliability.faults import EndedWrongError
 from tests.reliability.proxy import Proxy
 from tests.reliability.world import State, World
 
@@ -46,8 +46,8 @@ ALTER = "op.alter_index('item', add={'size': {'type': 'numeric'}})"
 RENAME = "op.rename_index('item', to='thing', index_name='idx:thing')"
 RENAME_ALIAS = "op.rename_index('item', index_name='idx:thing')"
 DROP = "op.drop_index('item')"
-BACKFILL = f"""op.create_index('tool', index={{'name': 'idx:tool', 'prefix': 'tool:'}}, key='tool_id', fields={{
-        'meta': {{'type': 'json'}}, 'embedding': {{'type': 'vector', 'dims': {DIMS}}}}}, publish=False)
+BACKFILL = f"""op.create_index(
+        'tool', index={{'name': 'idx:tool', 'prefix': 'tool:'}}, key='tool_id', fields={{'meta': {{'type': 'json'}}, 'embedding': {{'type': 'vector', 'dims': {DIMS}}}}}, publish=False)
     op.backfill_legacy_hash('tool', embeddings_key='legacy_embeddings', metadata_key='legacy_metadata')
     op.publish_index('tool')"""
 COMMANDS = """op.execute('SET', 'limit', 20, undo=('SET', 'limit', 10))
@@ -86,7 +86,6 @@ class Change:
     forward: Words | None = ("upgrade",)
     plain: bool = False
     storage: str = "hash"
-    namespaced: bool = False
 
     def set_up(self, world: World) -> None:
         """Bring everything to the point before the command."""
@@ -108,7 +107,12 @@ def fill(world: World, change: Change) -> None:
             pipe.hset("legacy_metadata", f"t{n}", json.dumps({"n": n}))
     else:
         for n in range(DOCUMENTS):
-            values = {"item_id": f"{n}", "colour": "red green blue".split()[n % 3], "label": f"thing {n}", "size": n}
+            values = {
+                "item_id": f"{n}",
+                "colour": "red green blue".split()[n % 3],
+                "label": f"thing {n}",
+                "size": n,
+            }
             if change.storage == "json":
                 document = json.dumps({**values, "embedding": vectors[n].tolist()})
                 pipe.execute_command("JSON.SET", f"item:{n}", "$", document)
@@ -139,25 +143,87 @@ def _upgrades() -> list[Change]:
     both = (_TO_1, _BACK)
     return [
         Change("create", "create_index over documents", (CREATE,), 0, instead=(_BASE,)),
-        Change("create_json", "create_index over JSON documents", (CREATE_JSON,), 0, instead=(_BASE,), storage="json"),
+        Change(
+            "create_json",
+            "create_index over JSON documents",
+            (CREATE_JSON,),
+            0,
+            instead=(_BASE,),
+            storage="json",
+        ),
         Change("adopt", "create_index that adopts a plain index", (CREATE,), 0, instead=(_BASE,), plain=True),
         Change("backfill", "backfill: create, copy, verify, publish", (BACKFILL,), 0, instead=(_BASE,)),
         Change("rebuild", "rebuild_index, another M", (CREATE, REBUILD), 1, instead=both),
-        Change("rebuild_fields", "rebuild_index, a field more and one less", (CREATE, FIELDS), 1, instead=both),
+        Change(
+            "rebuild_fields", "rebuild_index, a field more and one less", (CREATE, FIELDS), 1, instead=both
+        ),
         Change("rebuild_flat", "rebuild_index, HNSW → FLAT", (CREATE, FLAT), 1, instead=both),
-        Change("rebuild_json", "rebuild_index over JSON documents", (CREATE_JSON, REBUILD), 1, instead=both, storage="json"),
-        Change("rebuild_adopted", "rebuild_index of an adopted plain index", (CREATE, REBUILD), 1, instead=both, plain=True),
-        Change("rebuild_again", "rebuild_index after a rebuild_index", (CREATE, REBUILD, REBUILD_AGAIN), 2, instead=(_TO_2, _BACK)),
-        Change("rebuild_renamed", "rebuild_index after a rename_index", (CREATE, RENAME_ALIAS, REBUILD), 2, instead=(_TO_2,)),
+        Change(
+            "rebuild_json",
+            "rebuild_index over JSON documents",
+            (CREATE_JSON, REBUILD),
+            1,
+            instead=both,
+            storage="json",
+        ),
+        Change(
+            "rebuild_adopted",
+            "rebuild_index of an adopted plain index",
+            (CREATE, REBUILD),
+            1,
+            instead=both,
+            plain=True,
+        ),
+        Change(
+            "rebuild_again",
+            "rebuild_index after a rebuild_index",
+            (CREATE, REBUILD, REBUILD_AGAIN),
+            2,
+            instead=(_TO_2, _BACK),
+        ),
+        Change(
+            "rebuild_renamed",
+            "rebuild_index after a rename_index",
+            (CREATE, RENAME_ALIAS, REBUILD),
+            2,
+            instead=(_TO_2,),
+        ),
+        Change(
+            "rebuild_aliases",
+            "rebuild_index of an index with further aliases",
+            (create(aliases=["idx:old"]), REBUILD),
+            1,
+            instead=both,
+        ),
         Change("alter", "alter_index", (CREATE, ALTER), 1, instead=(_TO_1,)),
         Change("rename", "rename_index, spec and alias", (CREATE, RENAME), 1, instead=(_TO_1,)),
         Change("rename_alias", "rename_index, alias only", (CREATE, RENAME_ALIAS), 1, instead=(_TO_1,)),
         Change("drop", "drop_index", (CREATE, DROP), 1, instead=(_TO_1,)),
-        Change("drop_rebuilt", "drop_index after a rebuild_index", (CREATE, REBUILD, DROP), 2, instead=(_TO_2,)),
-        Change("op_rollback", "the operation rollback", (CREATE, REBUILD, "op.rollback('item')"), 2, instead=(_TO_2,)),
-        Change("op_complete", "the operation complete", (CREATE, REBUILD, "op.complete('item')"), 2, instead=(_TO_2,)),
+        Change(
+            "drop_rebuilt", "drop_index after a rebuild_index", (CREATE, REBUILD, DROP), 2, instead=(_TO_2,)
+        ),
+        Change(
+            "op_rollback",
+            "the operation rollback",
+            (CREATE, REBUILD, "op.rollback('item')"),
+            2,
+            instead=(_TO_2,),
+        ),
+        Change(
+            "op_complete",
+            "the operation complete",
+            (CREATE, REBUILD, "op.complete('item')"),
+            2,
+            instead=(_TO_2,),
+        ),
         Change("commands", "execute and run", (CREATE, COMMANDS), 1, instead=(_TO_1,)),
-        Change("several", "four revisions in one upgrade", (CREATE, REBUILD, ALTER, RENAME), 0, instead=(_BASE, _TO_2)),
+        Change(
+            "several",
+            "four revisions in one upgrade",
+            (CREATE, REBUILD, ALTER, RENAME),
+            0,
+            instead=(_BASE, _TO_2),
+        ),
     ]
 
 
@@ -179,25 +245,23 @@ def _downgrades() -> list[Change]:
 
 def _others() -> list[Change]:
     bodies = (CREATE, REBUILD)
+    up: Words = ("upgrade",)
+    done: Words = ("complete", "item")
+    release: Words = ("upgrade", "--release")
+    purge: Words = ("stamp", "0002", "--purge")
     return [
-        Change("rollback", "the command rollback", bodies, 2, _BACK, instead=(("upgrade",),), forward=None),
-        Change("complete", "the command complete", bodies, 2, ("complete", "item"), instead=(_BACK,), forward=None),
+        Change("rollback", "the command rollback", bodies, 2, _BACK, instead=(up,), forward=None),
+        Change("complete", "the command complete", bodies, 2, done, instead=(_BACK,), forward=None),
+        Change("release", "upgrade --release", bodies, 2, release, before=(_BACK,), instead=(_TO_1,)),
+        Change("downgrade_rolled_back", "downgrade after a rollback", bodies, 2, _TO_1, before=(_BACK,)),
         Change(
-            "release", "upgrade --release after a rollback", bodies, 2, ("upgrade", "--release"),
-            before=(_BACK,), instead=(_TO_1,),
+            *("downgrade_completed", "downgrade of rebuild_index after complete", bodies, 2, _TO_1),
+            before=(done,),
+            instead=(up,),
+            forward=_TO_1,
         ),
-        Change(
-            "downgrade_rolled_back", "downgrade after a rollback", bodies, 2, _TO_1,
-            before=(_BACK,), instead=(), forward=_TO_1,
-        ),
-        Change(
-            "downgrade_completed", "downgrade of rebuild_index after complete", bodies, 2, _TO_1,
-            before=(("complete", "item"),), instead=(("upgrade",),), forward=_TO_1,
-        ),
-        Change(
-            "stamp_purge", "stamp --purge", bodies, 2, ("stamp", "0002", "--purge"), instead=(("upgrade",),), forward=None,
-        ),
-    ]  # fmt: skip
+        Change("stamp_purge", "stamp --purge", bodies, 2, purge, instead=(up,), forward=None),
+    ]
 
 
 CHANGES = {item.name: item for item in (*_upgrades(), *_downgrades(), *_others())}
@@ -228,14 +292,28 @@ def length(change: Change, command: Words) -> int:
 
 
 def ends(world: World, change: Change) -> None:
-    """Raise Wrong unless everything is as if nothing had happened to the change's command."""
+    """Raise EndedWrongError unless everything is as if nothing had happened to the change's command."""
     difference = world.state().against(settle_on(change))
     if difference:
-        raise Wrong(difference)
+        raise EndedWrongError(difference)
+
+
+def ends_without_kept(world: World, change: Change) -> None:
+    """As `ends`, where an index that is or was to be kept for a rollback may be gone for good."""
+    found, wanted = world.state(), settle_on(change)
+    surplus = [item for item in found.indexes if item not in wanted.indexes]
+    missing = [item for item in wanted.indexes if item not in found.indexes and item[2]]
+    same = ("current", "pending", "half-done", "lease", "drift")
+    differing = [name for name in same if found.ledger[name] != wanted.ledger[name]]
+    if surplus or missing or differing or found.documents != wanted.documents:
+        raise EndedWrongError(found.against(wanted))
+    if found.ledger["owned and gone"] > wanted.ledger["owned and gone"]:
+        raise EndedWrongError(
+            f"the registry still knows {found.ledger['owned and gone']} indexes that are gone"
+        )
 
 
 def moment(world: World, change: Change, share: float | None = None) -> int:
     """The number of the command at which it happens, drawn from the seed."""
     share = world.share if share is None else share
     return 1 + int(share * (length(change, change.command) + 1))
-

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.reliability.faults import Wrong
+from tests.reliability.faults import EndedWrongError
 from vecmigrate.cli import main
 
 _FORKS = multiprocessing.get_context("forkserver")
@@ -41,7 +41,7 @@ class Ended:
 
 
 class CommandLine:
-    """A running command line: started by making the object, over at the end of the `with` block at the latest."""
+    """A running command line; making the object starts it, and it is over when the `with` block ends."""
 
     def __init__(self, folder: Path, url: str, *words: str, namespace: str | None = None) -> None:
         self.words = words
@@ -93,13 +93,13 @@ class CommandLine:
         """Wait for its end.
 
         Raises:
-            Wrong: It does not end, or it ends by what no command may show: a traceback.
+            EndedWrongError: It does not end, or it ends by what no command may show: a traceback.
         """
         self._process.join(seconds)
         if self._process.exitcode is None:
             self.kill()
             self._process.join()
-            raise Wrong(f"`{' '.join(self.words)}` did not end within {seconds:.0f} s")
+            raise EndedWrongError(f"`{' '.join(self.words)}` did not end within {seconds:.0f} s")
         err = Path(f"{self._output}.err")
         ended = Ended(
             self.words,
@@ -108,7 +108,7 @@ class CommandLine:
             err.read_text(errors="replace") if err.exists() else "",
         )
         if any(text in ended.err for text in _FAULTS_OF_THE_TOOL):
-            raise Wrong(ended.said)
+            raise EndedWrongError(ended.said)
         return ended
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.reliability.command_line import CommandLine
-from tests.reliability.faults import Missed
+from tests.reliability.faults import MissedError
 from tests.reliability.proxy import Proxy, Then
 from tests.reliability.world import World
 
@@ -37,7 +37,7 @@ def disturbed(
     `earlier` is the number of an earlier command, and what is called before that one.
 
     Raises:
-        Missed: On leaving, where the command was over before `act` was called.
+        MissedError: On leaving, where the command was over before `act` was called.
     """
     started = threading.Event()
     processes: list[CommandLine] = []
@@ -54,4 +54,4 @@ def disturbed(
             started.set()
             yield Disturbed(process, proxy)
         if not proxy.acted:
-            raise Missed
+            raise MissedError

@@ -1,4 +1,4 @@
-"""What a fault is to the suite: a function that brings it about, what is promised, and how often it is tried."""
+"""What a fault is to the suite: what brings it about, what is promised, and how often it is tried."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 Scenario = Callable[["World"], None]
 
 
-class Wrong(Exception):
+class EndedWrongError(Exception):
     """A run did not end as promised; the text says what was seen."""
 
 
-class Skipped(Exception):
+class NothingToTryError(Exception):
     """This release or server has nothing to try the fault on; the text says what is missing."""
 
 
-class Missed(Exception):
+class MissedError(Exception):
     """The command was over before the fault came: nothing was shown, and the run does not count."""
 
 

@@ -11,7 +11,7 @@ import redis
 from tests.reliability.changes import CHANGES, Change, ends, moment
 from tests.reliability.command_line import CommandLine
 from tests.reliability.disturb import disturbed
-from tests.reliability.faults import Missed, Wrong, fault
+from tests.reliability.faults import EndedWrongError, MissedError, fault
 from tests.reliability.proxy import Proxy, Then
 from tests.reliability.world import World
 
@@ -45,7 +45,7 @@ def _happens(world: World, then: Then, what: str = "", *, resumed: bool = False)
 
 def _goes_on(world: World, change: Change, code: int, err: str, said: str, *, resumed: bool = False) -> None:
     if code and (resumed or not err.strip()):
-        raise Wrong(said)
+        raise EndedWrongError(said)
     if code:
         world.must(*change.command, "--wait", "30")
     ends(world, change)
@@ -69,7 +69,9 @@ def client_kill(world: World) -> None:
     _happens(world, Then.PASS, "CLIENT KILL TYPE normal")
 
 
-@fault("connection stalled, both ways, for good", "the run ends with its lease", runs=2, full=16, lease_seconds=2)
+@fault(
+    "connection stalled, both ways, for good", "the run ends with its lease", runs=2, full=16, lease_seconds=2
+)
 def stalled(world: World) -> None:
     """Nobody is told that nothing arrives any more, as where a firewall forgot the connection."""
     change = _change(world)
@@ -147,7 +149,7 @@ def readonly(world: World) -> None:
             time.sleep(0.5)
             if not run.proxy.acted:
                 run.process.end()
-                raise Missed
+                raise MissedError
             world.client.execute_command("REPLICAOF", "NO", "ONE")
             ended = run.process.end()
     finally:
@@ -174,14 +176,19 @@ def out_of_memory(world: World) -> None:
 @fault("out of memory before complete, rollback, downgrade", "they free memory, so they work", runs=3, full=6)
 def works_when_out_of_memory(world: World) -> None:
     """What frees memory, or takes nearly none, is what one needs then."""
-    name = ("complete", "rollback", "downgrade_rebuild", "downgrade_rename", "downgrade_create", "op_complete")[
-        world.seed % 6
-    ]
+    name = (
+        "complete",
+        "rollback",
+        "downgrade_rebuild",
+        "downgrade_rename",
+        "downgrade_create",
+        "op_complete",
+    )[world.seed % 6]
     change = CHANGES[name]
     change.set_up(world)
     world.client.config_set("maxmemory", 1)
     ended = world.run(*change.command)
     world.client.config_set("maxmemory", 0)
     if ended.code:
-        raise Wrong(f"{name}: {ended.said}")
+        raise EndedWrongError(f"{name}: {ended.said}")
     ends(world, change)

@@ -29,7 +29,11 @@ class Row:
     @property
     def cells(self) -> tuple[str, ...]:
         """The row as the table has it."""
-        wrong = f"{len(self.wrong)} (seed {', '.join(str(seed) for seed, _ in self.wrong)})" if self.wrong else "0"
+        wrong = (
+            f"{len(self.wrong)} (seed {', '.join(str(seed) for seed, _ in self.wrong)})"
+            if self.wrong
+            else "0"
+        )
         runs = f"0 ({self.skipped or 'no time left'})" if not self.runs else f"{self.runs}"
         return self.fault.fault, self.fault.promise, runs, f"{self.right}", wrong
 
@@ -57,5 +61,7 @@ def rewrite(document: Path, rows: list[Row], server: str) -> None:
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{document} has no place for the table (a line {BEGIN!r}, and further down {END!r})")
+        raise ValueError(
+            f"{document} has no place for the table (a line {BEGIN!r}, and further down {END!r})"
+        )
     document.write_text(f"{before}{BEGIN}\n\nOn {server}.\n\n{table(rows)}\n\n{END}{after}", "utf-8")

@@ -7,7 +7,7 @@ from contextlib import suppress
 from tests.reliability.changes import CHANGES, Change, Words, ends, length, settle_on
 from tests.reliability.command_line import CommandLine
 from tests.reliability.disturb import disturbed
-from tests.reliability.faults import Missed, Wrong, fault
+from tests.reliability.faults import EndedWrongError, MissedError, fault
 from tests.reliability.proxy import Then
 from tests.reliability.world import State, World
 
@@ -23,7 +23,7 @@ def killed(world: World, change: Change) -> None:
     instead = world.random.choice(change.instead) if change.instead else None
     if world.random.random() < _TWICE:
         again = world.random.choice((change.command, *change.instead))
-        with suppress(Missed):
+        with suppress(MissedError):
             kill(world, change, again, world.random.random())
     if instead is None or world.random.random() > _INSTEAD:
         world.must(*change.command)
@@ -33,12 +33,12 @@ def killed(world: World, change: Change) -> None:
 
 
 def the_other_way(world: World, change: Change, instead: Words) -> None:
-    """Run `instead`: it ends as after the whole command or as after none of it; or it refuses, and says why."""
+    """Run `instead`: it ends as after the whole command, or as after none of it, or it refuses and says why."""
     ended = world.run(*instead)
     if ended.code:
         # A refusal is an answer, as long as the command itself can be ended.
         if len(ended.err.strip().splitlines()) == 0:
-            raise Wrong(f"{ended.said}: it does not say why")
+            raise EndedWrongError(f"{ended.said}: it does not say why")
         world.must(*change.command)
         ends(world, change)
         return
@@ -46,7 +46,7 @@ def the_other_way(world: World, change: Change, instead: Words) -> None:
     found = world.state()
     differences = [found.against(state) for state in allowed]
     if all(differences):
-        raise Wrong(f"after `{' '.join(instead)}`: {differences[0]}")
+        raise EndedWrongError(f"after `{' '.join(instead)}`: {differences[0]}")
     if change.forward is not None:
         words = change.forward
         if instead[0] == "rollback" and found == settle_on(change, instead):
@@ -74,7 +74,7 @@ def kill(world: World, change: Change, command: Words, share: float) -> None:
     with disturbed(world, command, at, act) as run:
         ended = run.process.end()
         if ended.code >= 0:
-            raise Missed
+            raise MissedError
 
 
 def _enter(change: Change) -> None:

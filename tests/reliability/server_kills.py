@@ -7,13 +7,13 @@ import threading
 from tests.reliability.changes import CHANGES, Change, ends, length
 from tests.reliability.command_line import CommandLine, Ended
 from tests.reliability.disturb import disturbed
-from tests.reliability.faults import Wrong, fault
+from tests.reliability.faults import EndedWrongError, fault
 from tests.reliability.proxy import Then
 from tests.reliability.world import World
 
 _NAMES = (
-    "create create_json adopt backfill rebuild rebuild_fields rebuild_adopted alter rename drop commands several "
-    "rollback complete downgrade_backfill downgrade_rebuild downgrade_drop"
+    "create create_json adopt backfill rebuild rebuild_fields rebuild_adopted alter rename drop commands "
+    "several rollback complete downgrade_backfill downgrade_rebuild downgrade_drop"
 ).split()
 _PROMISE = "the run ends with an error or goes on; the next ends as an undisturbed run does"
 # The last commands of a run are the record "applied" and the end of the lease: it may be over for good then.
@@ -33,7 +33,7 @@ def restarted(world: World) -> None:
     with disturbed(world, change.command, _moment(world, change), act) as run:
         ended = run.process.end()
         if ended.code == 0:
-            raise Wrong(f"{ended.said}, though the server was gone")
+            raise EndedWrongError(f"{ended.said}, though the server was gone")
     world.start_again()
     _go_on(world, change, ended)
 
@@ -76,7 +76,7 @@ def _go_on(world: World, change: Change, ended: Ended) -> None:
         ends(world, change)
         return
     if not ended.err.strip():
-        raise Wrong(f"{ended.said}: it does not say why")
+        raise EndedWrongError(f"{ended.said}: it does not say why")
     world.must(*change.command, "--wait", "30")
     ends(world, change)
 

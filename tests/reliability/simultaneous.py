@@ -6,7 +6,7 @@ import contextlib
 
 from tests.reliability.changes import COMMANDS, CREATE, FUNCTIONS, Change, fill
 from tests.reliability.command_line import CommandLine
-from tests.reliability.faults import Wrong, fault
+from tests.reliability.faults import EndedWrongError, fault
 from tests.reliability.world import World
 
 RUNNERS = 16
@@ -41,13 +41,13 @@ def upgrades(world: World) -> None:
     allowed = (0,) if waiting else (0, 4)
     for one in ended:
         if one.code not in allowed:
-            raise Wrong(f"of {RUNNERS}: {one.said}")
+            raise EndedWrongError(f"of {RUNNERS}: {one.said}")
     times = int(world.client.get("applied") or 0)
     if times != 1:
-        raise Wrong(f"the revision was carried out {times} times")
+        raise EndedWrongError(f"the revision was carried out {times} times")
     appliers = sum("applied 0002" in one.out for one in ended)
     if appliers != 1:
-        raise Wrong(f"{appliers} of {RUNNERS} say that they applied it")
+        raise EndedWrongError(f"{appliers} of {RUNNERS} say that they applied it")
     ledger = world.state().ledger
     if ledger["current"] != ["0002"] or ledger["half-done"] or ledger["drift"] or ledger["lease"]:
-        raise Wrong(f"status: {ledger}")
+        raise EndedWrongError(f"status: {ledger}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.reliability.changes import CHANGES, ends, length
 from tests.reliability.command_line import CommandLine
 from tests.reliability.disturb import disturbed
-from tests.reliability.faults import Missed, Wrong, fault
+from tests.reliability.faults import EndedWrongError, MissedError, fault
 from tests.reliability.proxy import Then
 from tests.reliability.world import World, wait_until
 
@@ -37,7 +37,7 @@ def taken_over(world: World) -> None:
         first = run.process
         wait_until(lambda: first.stopped or not first.running, "the first runner is stopped")
         if not first.running:
-            raise Missed
+            raise MissedError
         try:
             world.must(*change.command, "--wait", "30")
             ends(world, change)
@@ -47,9 +47,9 @@ def taken_over(world: World) -> None:
         run.proxy.flow()
         ended = first.end()
         if ended.code not in (0, 4):
-            raise Wrong(ended.said)
+            raise EndedWrongError(ended.said)
         after = world.everything()
         changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
         if changed:
-            raise Wrong(f"{ended.said}, and changed {', '.join(sorted(changed)[:3])}")
+            raise EndedWrongError(f"{ended.said}, and changed {', '.join(sorted(changed)[:3])}")
     ends(world, change)

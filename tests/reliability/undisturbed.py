@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.reliability.changes import CHANGES, settle_on
-from tests.reliability.faults import Wrong, fault
+from tests.reliability.faults import EndedWrongError, fault
 from tests.reliability.world import World
 
 
@@ -14,9 +14,9 @@ def each_change(world: World) -> None:
     for name, change in CHANGES.items():
         try:
             messages = settle_on(change).ledger["drift"]
-        except Wrong as error:
+        except EndedWrongError as error:
             messages = [str(error)]
         if messages:
             wrong.append(f"{name}: {', '.join(messages)}")
     if wrong:
-        raise Wrong(f"{len(wrong)} of {len(CHANGES)}: {'; '.join(wrong)}")
+        raise EndedWrongError(f"{len(wrong)} of {len(CHANGES)}: {'; '.join(wrong)}")

@@ -18,7 +18,7 @@ from typing import Any, Self
 import redis
 
 from tests.reliability.command_line import CommandLine, Ended
-from tests.reliability.faults import Wrong
+from tests.reliability.faults import EndedWrongError
 from vecmigrate.embedded import EmbeddedRedis
 
 LEDGER = "vecmigrate:"
@@ -175,7 +175,7 @@ class World:
         """As `run`, where anything but exit code 0 is wrong."""
         ended = self.run(*words, url=url, namespace=namespace)
         if ended.code:
-            raise Wrong(ended.said)
+            raise EndedWrongError(ended.said)
         return ended
 
     # What is there
@@ -204,7 +204,7 @@ class World:
         for name in self.indexes():
             while (info := self.info(name)) is not None and int(info["indexing"]):
                 if time.monotonic() > deadline:
-                    raise Wrong(f"{name} was still being scanned after {_SCAN_SECONDS:.0f} s")
+                    raise EndedWrongError(f"{name} was still being scanned after {_SCAN_SECONDS:.0f} s")
                 time.sleep(0.01)
 
     def documents(self) -> dict[str, str]:
@@ -253,21 +253,28 @@ class World:
             "revisions": [(item["revision"], item["status"]) for item in status["revisions"]],
             "kept": sorted((item["kind"], item["name"], item["alias"]) for item in status["kept"]),
             "lease": status["lease"],
+            **self._owned(),
             "drift": [item["message"] for item in drift] if isinstance(drift, list) else drift,
         }
 
-    def owned(self) -> dict[str, str]:
-        """Which namespace owns which index; empty where nothing keeps account of it."""
-        stored: Any = self.client.hgetall("vecmigrate:owners")
-        return {_text(name): _text(owner) for name, owner in stored.items()}
+    def _owned(self) -> dict[str, int]:
+        """How many indexes the registry of the server knows, those that are gone, and what the ledger builds."""
+        owners: Any = self.client.hkeys("vecmigrate:owners")
+        owned, there = set(map(_text, owners)), set(self.indexes())
+        builds = sum(int(self.client.hlen(key)) for key in self.client.scan_iter("vecmigrate:*:builds"))
+        return {
+            "owned": len(owned & there),
+            "owned and gone": len(owned - there),
+            "unfinished builds": builds,
+        }
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
-    """Poll until `condition` holds; raises Wrong after `seconds`."""
+    """Poll until `condition` holds; raises EndedWrongError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise Wrong(f"waited {seconds:.0f} s until {what}")
+            raise EndedWrongError(f"waited {seconds:.0f} s until {what}")
         time.sleep(0.005)
 
 
