@@ -46,8 +46,9 @@ ALTER = "op.alter_index('item', add={'size': {'type': 'numeric'}})"
 RENAME = "op.rename_index('item', to='thing', index_name='idx:thing')"
 RENAME_ALIAS = "op.rename_index('item', index_name='idx:thing')"
 DROP = "op.drop_index('item')"
-BACKFILL = f"""op.create_index(
-        'tool', index={{'name': 'idx:tool', 'prefix': 'tool:'}}, key='tool_id', fields={{'meta': {{'type': 'json'}}, 'embedding': {{'type': 'vector', 'dims': {DIMS}}}}}, publish=False)
+BACKFILL = f"""fields = {{'meta': {{'type': 'json'}}, 'embedding': {{'type': 'vector', 'dims': {DIMS}}}}}
+    index = {{'name': 'idx:tool', 'prefix': 'tool:'}}
+    op.create_index('tool', index=index, key='tool_id', fields=fields, publish=False)
     op.backfill_legacy_hash('tool', embeddings_key='legacy_embeddings', metadata_key='legacy_metadata')
     op.publish_index('tool')"""
 COMMANDS = """op.execute('SET', 'limit', 20, undo=('SET', 'limit', 10))
@@ -73,7 +74,8 @@ class Change:
     """`command` is disturbed after `first` of the revisions are applied and `before` was run.
 
     `instead` is what somebody may run afterwards, other than the command once more; `forward` what makes the
-    command's end of that.
+    command's end of that. With `plain` a plain index is there from the beginning, with `hidden` one is made
+    over the alias at last.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Change:
     instead: tuple[Words, ...] = ()
     forward: Words | None = ("upgrade",)
     plain: bool = False
+    hidden: bool = False
     storage: str = "hash"
 
     def set_up(self, world: World) -> None:
@@ -95,6 +98,8 @@ class Change:
             world.must("upgrade", f"{self.first:04d}")
         for words in self.before:
             world.must(*words)
+        if self.hidden:
+            plain_index(world)
 
 
 def fill(world: World, change: Change) -> None:
@@ -107,7 +112,7 @@ def fill(world: World, change: Change) -> None:
             pipe.hset("legacy_metadata", f"t{n}", json.dumps({"n": n}))
     else:
         for n in range(DOCUMENTS):
-            values = {
+            values: dict[str, str | int] = {
                 "item_id": f"{n}",
                 "colour": "red green blue".split()[n % 3],
                 "label": f"thing {n}",
@@ -117,7 +122,10 @@ def fill(world: World, change: Change) -> None:
                 document = json.dumps({**values, "embedding": vectors[n].tolist()})
                 pipe.execute_command("JSON.SET", f"item:{n}", "$", document)
             else:
-                pipe.hset(f"item:{n}", mapping={**values, "embedding": vectors[n].tobytes()})
+                pipe.hset(
+                    f"item:{n}",
+                    mapping={**values, "embedding": vectors[n].tobytes()},  # type: ignore[dict-item]
+                )
     pipe.execute()
     if change.plain:
         plain_index(world)
@@ -259,6 +267,10 @@ def _others() -> list[Change]:
             before=(done,),
             instead=(up,),
             forward=_TO_1,
+        ),
+        Change("heal", "heal, where a plain index hides the alias", bodies, 1, ("heal",), hidden=True),
+        Change(
+            "upgrade_hidden", "rebuild_index, where a plain index hides the alias", bodies, 1, hidden=True
         ),
         Change("stamp_purge", "stamp --purge", bodies, 2, purge, instead=(up,), forward=None),
     ]

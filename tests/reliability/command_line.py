@@ -81,7 +81,7 @@ class CommandLine:
     def stopped(self) -> bool:
         """Whether SIGSTOP has reached it."""
         with suppress(psutil.Error):
-            return psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
+            return bool(psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
         return False
 
     @property

@@ -19,12 +19,18 @@ class Row:
     fault: Fault
     right: int = 0
     wrong: list[tuple[int, str]] = field(default_factory=list)
+    missed: int = 0
     skipped: str = ""
 
     @property
     def runs(self) -> int:
         """How many runs were made."""
         return self.right + len(self.wrong)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing ended wrong, and a fault that was tried came about at all."""
+        return not self.wrong and (self.right > 0 or not self.missed)
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -34,7 +40,8 @@ class Row:
             if self.wrong
             else "0"
         )
-        runs = f"0 ({self.skipped or 'no time left'})" if not self.runs else f"{self.runs}"
+        why = self.skipped or ("it never came about" if self.missed else "no time left")
+        runs = f"{self.runs}" if self.runs else f"0 ({why})"
         return self.fault.fault, self.fault.promise, runs, f"{self.right}", wrong
 
 

@@ -23,7 +23,8 @@ def killed(world: World, change: Change) -> None:
     instead = world.random.choice(change.instead) if change.instead else None
     if world.random.random() < _TWICE:
         again = world.random.choice((change.command, *change.instead))
-        with suppress(MissedError):
+        # It may have nothing left to do, or refuse.
+        with suppress(MissedError, EndedWrongError):
             kill(world, change, again, world.random.random())
     if instead is None or world.random.random() > _INSTEAD:
         world.must(*change.command)
@@ -33,7 +34,7 @@ def killed(world: World, change: Change) -> None:
 
 
 def the_other_way(world: World, change: Change, instead: Words) -> None:
-    """Run `instead`: it ends as after the whole command, or as after none of it, or it refuses and says why."""
+    """Run `instead`: it ends as after the whole command, or as after none of it, or it says why not."""
     ended = world.run(*instead)
     if ended.code:
         # A refusal is an answer, as long as the command itself can be ended.
@@ -73,7 +74,9 @@ def kill(world: World, change: Change, command: Words, share: float) -> None:
     at = 1 + int(share * length(change, command))
     with disturbed(world, command, at, act) as run:
         ended = run.process.end()
-        if ended.code >= 0:
+        if ended.code > 0:
+            raise EndedWrongError(ended.said)
+        if ended.code == 0:
             raise MissedError
 
 

@@ -258,7 +258,7 @@ class World:
         }
 
     def _owned(self) -> dict[str, int]:
-        """How many indexes the registry of the server knows, those that are gone, and what the ledger builds."""
+        """How many indexes the registry of the server knows, those that are gone, and builds at work."""
         owners: Any = self.client.hkeys("vecmigrate:owners")
         owned, there = set(map(_text, owners)), set(self.indexes())
         builds = sum(int(self.client.hlen(key)) for key in self.client.scan_iter("vecmigrate:*:builds"))
