@@ -13,6 +13,10 @@ from tests.reliability.proxy import Proxy, Then, command
 from tests.reliability.report import BEGIN, END, Row, rewrite, table
 
 
+# Without them redis-py sends commands of its own at the beginning, which would be counted.
+pytestmark = pytest.mark.filterwarnings("ignore:Call to '__init__':DeprecationWarning")
+
+
 @pytest.fixture
 def port(emptied_url):
     with contextlib.closing(redis.Redis.from_url(emptied_url)) as client:

@@ -25,6 +25,7 @@ from tests.reliability.world import World
 
 # Runs in which the command was over before the fault came are made up for, but not without end.
 _TRIES = 3
+_BUDGET, _FULL_BUDGET = 1_800.0, 4 * 3_600.0
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
 
 
@@ -57,7 +58,7 @@ def run(faults: list[Fault], asked: argparse.Namespace) -> list[Row]:
     """Make the runs, one of each fault in turn, so that none goes short when time is up."""
     rows = [Row(item) for item in faults]
     wanted = [asked.count or (item.full if asked.full else item.runs) for item in faults]
-    end = time.monotonic() + asked.budget
+    end = time.monotonic() + (asked.budget or (_FULL_BUDGET if asked.full else _BUDGET))
     for number in range(_TRIES * max(wanted, default=0)):
         for row, count in zip(rows, wanted, strict=True):
             open_ = row.runs < count and number < _TRIES * count and not row.skipped
@@ -114,7 +115,11 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=1, metavar="N", help="of the first run; each next has one more"
     )
     parser.add_argument(
-        "--budget", type=float, default=1200, metavar="SECONDS", help="no run begins after that"
+        "--budget",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help=f"no run begins after that (default: {_BUDGET:.0f}, with --full {_FULL_BUDGET:.0f})",
     )
     parser.add_argument("--markdown", action="store_true", help="write the table into docs/reliability.md")
     parser.add_argument("--list", action="store_true", help="say which faults there are, and run nothing")
