@@ -12,7 +12,6 @@ from tests.reliability.faults import FAULTS, EndedWrongError, Fault
 from tests.reliability.proxy import Proxy, Then, command
 from tests.reliability.report import BEGIN, END, Row, rewrite, table
 
-
 # Without them redis-py sends commands of its own at the beginning, which would be counted.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to '__init__':DeprecationWarning")
 
