@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.reliability.command_line import CommandLine
+from tests.reliability.disturb import disturbed
 from tests.reliability.faults import EndedWrongError
-from tests.reliability.proxy import Proxy
+from tests.reliability.proxy import Proxy, Then
 from tests.reliability.world import State, World
 
 DIMS = 8
@@ -75,7 +77,7 @@ class Change:
 
     `instead` is what somebody may run afterwards, other than the command once more; `forward` what makes the
     command's end of that. With `plain` a plain index is there from the beginning, with `hidden` one is made
-    over the alias at last.
+    over the alias at last; with `withdrawn` the last revision stopped half-way, and its script is gone.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Change:
     forward: Words | None = ("upgrade",)
     plain: bool = False
     hidden: bool = False
+    withdrawn: bool = False
     storage: str = "hash"
 
     def set_up(self, world: World) -> None:
@@ -98,8 +101,23 @@ class Change:
             world.must("upgrade", f"{self.first:04d}")
         for words in self.before:
             world.must(*words)
+        if self.withdrawn:
+            _stop_half_way(world, self)
         if self.hidden:
             plain_index(world)
+
+
+def _stop_half_way(world: World, change: Change) -> None:
+    """Kill the upgrade to the last revision while its index is there already, and delete its script."""
+
+    def act(process: CommandLine) -> Then:
+        process.kill()
+        return Then.LOSE
+
+    at = length(replace(change, withdrawn=False), ("upgrade",)) * 2 // 3
+    with disturbed(world, ("upgrade",), at, act) as run:
+        run.process.end()
+    sorted((world.project / "migrations").glob("*.py"))[-1].unlink()
 
 
 def fill(world: World, change: Change) -> None:
@@ -271,6 +289,11 @@ def _others() -> list[Change]:
         Change("heal", "heal, where a plain index hides the alias", bodies, 1, ("heal",), hidden=True),
         Change(
             "upgrade_hidden", "rebuild_index, where a plain index hides the alias", bodies, 1, hidden=True
+        ),
+        Change(
+            *("abandon", "abandon, after a rebuild_index whose script was withdrawn", bodies, 1),
+            command=("abandon", "0002"),
+            withdrawn=True,
         ),
         Change("stamp_purge", "stamp --purge", bodies, 2, purge, instead=(up,), forward=None),
     ]

@@ -60,7 +60,10 @@ def alias_deleted(world: World) -> None:
 
 
 @fault(
-    "a client lets our alias lead to an index of its own, at any stage of a rebuild", _MENDED, runs=2, full=20
+    "a client lets our alias lead to an index of its own, at any stage of a rebuild",
+    "named, and left as it is until its owner decides",
+    runs=2,
+    full=20,
 )
 def alias_moved(world: World) -> None:
     """FT.ALIASUPDATE by hand. The client's index stays, whatever we do."""
@@ -135,6 +138,12 @@ def _mend(world: World, change: Change, ended: Ended, *, theirs: str = "", dropp
             raise EndedWrongError(f"{ended.said}: it does not name the index in the way")
         world.client.execute_command("FT.DROPINDEX", "idx:item")
         ended = world.run(*change.command, "--wait", "30")
+    if theirs and world.leads_to("idx:item") == theirs:
+        # Whom it should lead to only its owner knows; until then it has to be told.
+        if theirs not in ended.err + ended.out:
+            raise EndedWrongError(f"{ended.said}: it does not say that the alias leads to {theirs!r}")
+        world.client.execute_command("FT.ALIASDEL", "idx:item")
+        ended = world.run(*change.command, "--wait", "30")
     if ended.code:
         raise EndedWrongError(ended.said)
     if theirs:
@@ -198,7 +207,7 @@ def older_release(world: World) -> None:
 )
 def pods_after_rollback(world: World) -> None:
     """Then either `upgrade --release`, or a newer revision."""
-    change = CHANGES[("rebuild", "rebuild_fields", "rebuild_flat")[world.seed % 3]]
+    change = CHANGES[("rebuild", "rebuild_json", "rebuild_aliases")[world.seed % 3]]
     change.set_up(world)
     world.must("upgrade")
     world.must("rollback", "item")
