@@ -78,6 +78,7 @@ class Change:
     `instead` is what somebody may run afterwards, other than the command once more; `forward` what makes the
     command's end of that. With `plain` a plain index is there from the beginning, with `hidden` one is made
     over the alias at last; with `withdrawn` the last revision stopped half-way, and its script is gone.
+    Without `repeatable` the command refuses where it is done already.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Change:
     plain: bool = False
     hidden: bool = False
     withdrawn: bool = False
+    repeatable: bool = True
     storage: str = "hash"
 
     def set_up(self, world: World) -> None:
@@ -276,7 +278,16 @@ def _others() -> list[Change]:
     release: Words = ("upgrade", "--release")
     purge: Words = ("stamp", "0002", "--purge")
     return [
-        Change("rollback", "the command rollback", bodies, 2, _BACK, instead=(up,), forward=None),
+        Change(
+            "rollback",
+            "the command rollback",
+            bodies,
+            2,
+            _BACK,
+            instead=(up,),
+            forward=None,
+            repeatable=False,
+        ),
         Change("complete", "the command complete", bodies, 2, done, instead=(_BACK,), forward=None),
         Change("release", "upgrade --release", bodies, 2, release, before=(_BACK,), instead=(_TO_1,)),
         Change("downgrade_rolled_back", "downgrade after a rollback", bodies, 2, _TO_1, before=(_BACK,)),
@@ -294,6 +305,7 @@ def _others() -> list[Change]:
             *("abandon", "abandon, after a rebuild_index whose script was withdrawn", bodies, 1),
             command=("abandon", "0002"),
             withdrawn=True,
+            repeatable=False,
         ),
         Change("stamp_purge", "stamp --purge", bodies, 2, purge, instead=(up,), forward=None),
     ]
@@ -324,6 +336,17 @@ def length(change: Change, command: Words) -> int:
         with Proxy(world.server.port) as proxy:
             world.run(*command, url=proxy.url)
             return len(proxy.commands)
+
+
+def again(world: World, change: Change, *options: str) -> None:
+    """Run the change's command once more, to its end.
+
+    Raises:
+        EndedWrongError: It fails, other than by saying that it was done already.
+    """
+    ended = world.run(*change.command, *options)
+    if ended.code and (change.repeatable or world.state().against(settle_on(change))):
+        raise EndedWrongError(ended.said)
 
 
 def ends(world: World, change: Change) -> None:

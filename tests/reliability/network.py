@@ -8,7 +8,7 @@ import time
 
 import redis
 
-from tests.reliability.changes import CHANGES, Change, ends, moment
+from tests.reliability.changes import CHANGES, Change, again, ends, moment
 from tests.reliability.command_line import CommandLine
 from tests.reliability.disturb import disturbed
 from tests.reliability.faults import EndedWrongError, MissedError, fault
@@ -47,7 +47,7 @@ def _goes_on(world: World, change: Change, code: int, err: str, said: str, *, re
     if code and (resumed or not err.strip()):
         raise EndedWrongError(said)
     if code:
-        world.must(*change.command, "--wait", "30")
+        again(world, change, "--wait", "30")
     ends(world, change)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from tests.reliability.changes import CHANGES, Change, Words, ends, length, settle_on
+from tests.reliability.changes import CHANGES, Change, Words, again, ends, length, settle_on
 from tests.reliability.command_line import CommandLine
 from tests.reliability.disturb import disturbed
 from tests.reliability.faults import EndedWrongError, MissedError, fault
@@ -27,7 +27,7 @@ def killed(world: World, change: Change) -> None:
         with suppress(MissedError, EndedWrongError):
             kill(world, change, again, world.random.random())
     if instead is None or world.random.random() > _INSTEAD:
-        world.must(*change.command)
+        again(world, change)
         ends(world, change)
     else:
         the_other_way(world, change, instead)
@@ -40,7 +40,7 @@ def the_other_way(world: World, change: Change, instead: Words) -> None:
         # A refusal is an answer, as long as the command itself can be ended.
         if len(ended.err.strip().splitlines()) == 0:
             raise EndedWrongError(f"{ended.said}: it does not say why")
-        world.must(*change.command)
+        again(world, change)
         ends(world, change)
         return
     allowed = _allowed(change, instead)

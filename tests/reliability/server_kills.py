@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from tests.reliability.changes import CHANGES, Change, ends, length
+from tests.reliability.changes import CHANGES, Change, again, ends, length
 from tests.reliability.command_line import CommandLine, Ended
 from tests.reliability.disturb import disturbed
 from tests.reliability.faults import EndedWrongError, fault
@@ -77,7 +77,7 @@ def _go_on(world: World, change: Change, ended: Ended) -> None:
         return
     if not ended.err.strip():
         raise EndedWrongError(f"{ended.said}: it does not say why")
-    world.must(*change.command, "--wait", "30")
+    again(world, change, "--wait", "30")
     ends(world, change)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from tests.reliability.changes import CHANGES, ends, moment
+from tests.reliability.changes import CHANGES, again, ends, moment
 from tests.reliability.command_line import CommandLine
 from tests.reliability.disturb import disturbed
 from tests.reliability.faults import EndedWrongError, fault
@@ -37,7 +37,7 @@ def _signalled(world: World, number: signal.Signals, times: int = 1) -> None:
     if ended.code == 0:
         ends(world, change)
         return
-    world.must(*change.command)
+    again(world, change)
     ends(world, change)
 
 

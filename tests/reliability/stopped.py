@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.reliability.changes import CHANGES, ends, length
+from tests.reliability.changes import CHANGES, again, ends, length
 from tests.reliability.command_line import CommandLine
 from tests.reliability.disturb import disturbed
 from tests.reliability.faults import EndedWrongError, MissedError, fault
@@ -39,7 +39,7 @@ def taken_over(world: World) -> None:
         if not first.running:
             raise MissedError
         try:
-            world.must(*change.command, "--wait", "30")
+            again(world, change, "--wait", "30")
             ends(world, change)
             before = world.everything()
         finally:
