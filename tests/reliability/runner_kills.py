@@ -22,10 +22,10 @@ def killed(world: World, change: Change) -> None:
     kill(world, change, change.command, world.share)
     instead = world.random.choice(change.instead) if change.instead else None
     if world.random.random() < _TWICE:
-        again = world.random.choice((change.command, *change.instead))
+        second = world.random.choice((change.command, *change.instead))
         # It may have nothing left to do, or refuse.
         with suppress(MissedError, EndedWrongError):
-            kill(world, change, again, world.random.random())
+            kill(world, change, second, world.random.random())
     if instead is None or world.random.random() > _INSTEAD:
         again(world, change)
         ends(world, change)
