@@ -9,12 +9,15 @@
     │   ├── AutogenerateError        exit 3   somebody has to decide before a script can be written
     │   └── ScriptError              exit 1   a migration script cannot be read or recorded
     ├── HistoryAlteredError          exit 5   an applied script was changed or is gone
+    ├── LedgerFormatError            exit 5   a newer release wrote the ledger in a format unknown here
     ├── ServerError                  exit 1   Redis cannot be reached or cannot do what is asked
     │   ├── ServerTooOldError        exit 1   a newer Redis or RediSearch is needed
+    │   ├── ServerWentBackError      exit 1   the server came back from an older state
     │   └── ReadOnlyServerError      exit 1   the server is a read-only replica
     ├── EmbeddedError                exit 1   the embedded server cannot run here
     ├── OperationError               exit 1   an operation refuses to go on
-    │   ├── IndexConflictError       exit 1   an index of that name exists with another definition
+    │   ├── IndexConflictError       exit 1   an index or alias in the way is another one, or not ours
+    │   ├── MissingIndexError        exit 1   an index that the ledger calls applied is gone
     │   ├── IrreversibleError        exit 1   an operation has no way back
     │   ├── MemoryLimitError         exit 1   a second index does not fit into the memory allowed
     │   ├── VerificationError        exit 1   a rebuilt index is not as good as it must be
@@ -149,12 +152,30 @@ class HistoryAlteredError(VecmigrateError):
     exit_code = EXIT_HISTORY
 
 
+class LedgerFormatError(VecmigrateError):
+    """A newer release wrote the ledger, in a format that this one does not know."""
+
+    exit_code = EXIT_HISTORY
+
+
 class ServerError(VecmigrateError):
     """Redis cannot be reached, refuses us, or cannot do what is asked of it."""
 
 
 class ServerTooOldError(ServerError):
     """The connected server lacks something; the message names the version that has it."""
+
+
+class ServerWentBackError(ServerError):
+    """The server came back from an older state, so that writes of this run are lost."""
+
+    def __init__(self, reply: str = "") -> None:
+        numbers = reply.split()[1:3]
+        told = f" (expected write {numbers[1]} or later, found {numbers[0]})" if len(numbers) == 2 else ""
+        super().__init__(
+            f"the server came back from an older state: writes of this run are lost{told}",
+            hint="run it again: it looks at what is there and goes on from the ledger",
+        )
 
 
 class ReadOnlyServerError(ServerError):
@@ -170,7 +191,11 @@ class OperationError(VecmigrateError):
 
 
 class IndexConflictError(OperationError):
-    """An index of the wanted name exists, and its definition is another one."""
+    """An index or an alias in the way has another definition, or belongs to somebody else."""
+
+
+class MissingIndexError(OperationError):
+    """An index that the ledger calls applied is gone, or its alias leads nowhere."""
 
 
 class IrreversibleError(OperationError):

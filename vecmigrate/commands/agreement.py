@@ -20,7 +20,7 @@ from vecmigrate.errors import (
     VecmigrateError,
 )
 from vecmigrate.operations.recorder import Variables
-from vecmigrate.revisions.autogenerate import Draft, draft
+from vecmigrate.revisions.autogenerate import Draft, draft, names_wanted
 from vecmigrate.revisions.scripts import display_path
 from vecmigrate.runtime.history import History
 from vecmigrate.spec.model import IndexSpec
@@ -221,7 +221,10 @@ def _against_state(history: History, specs: Sequence[IndexSpec]) -> Iterator[Pro
             display_path(script.path), script.line, 1, "broken-history", error.message, None, error.hint
         )
         return
-    for change in diff_state(state, specs).pending:
+    found = diff_state(state, specs)
+    wanted = names_wanted(state, specs, found)
+    yield from wanted.values()
+    for change in found.pending:
         place = change.location
         yield Problem(
             change.subject if place is None else place.file,
@@ -230,7 +233,8 @@ def _against_state(history: History, specs: Sequence[IndexSpec]) -> Iterator[Pro
             "pending-change",
             f"no migration makes this change: {change.describe()}",
             None,
-            "run `vecmigrate revision --autogenerate -m …`",
+            ("give the spec another index.name, then " if change.index in wanted else "")
+            + "run `vecmigrate revision --autogenerate -m …`",
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Final, TypeAlias
 
-from vecmigrate.diff.changes import diff_state
+from vecmigrate.diff.changes import diff_state, needs_new_name, new_name_wanted
 from vecmigrate.diff.findings import Finding
 from vecmigrate.diff.model import Change, Kind
 from vecmigrate.diff.rules import ALLOWABLE, FEW_NUMBERS, MANY_NUMBERS, RULES
@@ -216,6 +216,22 @@ def _alias_renamed(case: Case) -> Iterator[Finding]:
         if change.option == "index.name":
             message = f"{change.index} is queried as {change.new} and no longer as {change.old}"
             yield _of_change(case, change, "alias-renamed", message)
+        elif change.option == "index.aliases" and change.kind != "nothing":
+            spec = case.now.spec(change.index)
+            names = spec.index.names if spec is not None else ()
+            gone = [name for name in _texts(change.old or ()) if name not in names]
+            if gone:
+                message = f"{change.index} is no longer queried as {', '.join(gone)}"
+                yield _of_change(case, change, "alias-renamed", message)
+
+
+def _name_taken(case: Case) -> Iterator[Finding]:
+    for spec in case.now.specs:
+        old, changes = case.before(spec.name), case.diff.of(spec.name)
+        if old is not None and needs_new_name(old, spec, changes):
+            taken = {name for other in case.now.specs for name in other.index.names} | set(old.index.names)
+            wanted, fix = new_name_wanted(old, spec, changes, taken)
+            yield _finding("name-taken", wanted, spec.place("index", "name"), index=spec.name, fix=fix)
 
 
 def _not_written(kind: Kind, code: str) -> _Check:
@@ -351,6 +367,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _prefix_widened,
     _undeclared_rename,
     _alias_renamed,
+    _name_taken,
     _not_written("re_embed", "not-re-embedded"),
     _not_written("rewrite", "not-rewritten"),
     _metric_changed,

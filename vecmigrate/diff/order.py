@@ -45,14 +45,16 @@ def stages(changes: Sequence[Change]) -> tuple[Stage, ...]:
         renamed = any(change.option.startswith("helpers.") or change.option == "key" for change in changes)
         with_callers = "the generated code together with its callers" if renamed else "at any time"
         return (Stage("deploy", f"{with_callers}; no migration is needed"),) if changes else ()
-    apart = [change for change in changes if _apart(change)]
+    # With a new index of a new name (`alias: false`) each release asks its own.
+    own = any(change.option == "index.name" and change.kind == "rebuild" for change in changes)
+    apart = [change for change in changes if _apart(change) and (not own or change.kind != "rebuild")]
     if apart:
         return _side_by_side(apart)
     realiased = any(change.option == "index.name" for change in changes)
     until = "nobody asks for the old name" if realiased else "nobody wants to go back to the old index"
     complete = Stage("contract", f"`vecmigrate complete {index}` once {until}")
     after = (complete,) if kind == "rebuild" or realiased else ()
-    first = [change for change in changes if _code_first(change)]
+    first = [change for change in changes if _code_first(change) and not own]
     if first:
         what = ", ".join(change.field or change.option for change in first)
         return (
@@ -63,7 +65,9 @@ def stages(changes: Sequence[Change]) -> tuple[Stage, ...]:
     means = {"rebuild": "builds a second index, and lets the alias lead to it"}.get(kind, "alters the index")
     if touches_names_only(changes):
         means = "writes down the new name; the index stays as it is"
-    if realiased:
+    if own:
+        means = "builds a second index under the new name; the old one keeps the old name"
+    elif realiased:
         means += "; both names lead to it"
     return (
         Stage("expand", f"{_UPGRADE} {means}; services of both releases bear it"),
@@ -92,8 +96,9 @@ def _side_by_side(apart: Sequence[Change]) -> tuple[Stage, ...]:
 def touches_names_only(changes: Sequence[Change]) -> bool:
     """Whether all that is to be done is to call something otherwise: no index is built, no document read."""
     real = [change for change in changes if change.kind != "nothing"]
+    names = ("name", "index.name", "index.aliases")
     return bool(real) and all(
-        change.field is None and change.option in ("name", "index.name") for change in real
+        change.field is None and change.kind == "in_place" and change.option in names for change in real
     )
 
 

@@ -80,10 +80,18 @@ _TABLE: Final = (
     Rule(
         code="alias-renamed",
         level="warning",
-        what="The name that applications query changes.",
+        what="The name that applications query changes, or a further one (`aliases`) goes away.",
         why="Services that are still running ask for the old one, which `vecmigrate complete` takes away.",
         example="-  name: idx:skill_emb\n+  name: idx:skills",
         fix="Find everybody who asks for the old name, and complete only when the last of them is deployed.",
+    ),
+    Rule(
+        code="name-taken",
+        level="error",
+        what="A new index is needed, there is no alias (`alias: false`), and `index.name` is the old one.",
+        why="The index itself has that name, so that the old and the new one cannot both be there.",
+        example="   index: {name: idx:doc, alias: false}\n-    m: 16\n+    m: 32",
+        fix="Give the spec a new `index.name`: each release of the service then asks its own index.",
     ),
     Rule(
         code="not-re-embedded",

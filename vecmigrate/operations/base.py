@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from vecmigrate.errors import IrreversibleError
 from vecmigrate.operations.kept import KeptIndexes
 from vecmigrate.operations.progress import Progress
+from vecmigrate.operations.registry import IndexRegistry
 from vecmigrate.operations.state import State
 
 if TYPE_CHECKING:
@@ -112,8 +113,11 @@ class SearchServer(Protocol):
     def change(self, *words: str) -> None:
         """Run one command that changes something, in one step with the check of the lease."""
 
-    def replace_plain(self, name: str, physical: str) -> None:
-        """Drop the plain index `name` and let an alias of that name lead to `physical`, without a gap."""
+    def aliases_of(self, physical: str) -> list[str] | None:
+        """Every alias that leads to the index `physical`; None where the server does not list them."""
+
+    def touch(self, spec: Any, documents: Sequence[bytes]) -> list[int]:
+        """Let the server index `documents` of `spec` again; 1 for each that was there, else 0."""
 
     def require(self, spec: Any) -> None:
         """Raise ServerTooOldError where the server lacks something that `spec` asks for."""
@@ -145,6 +149,10 @@ class Context(Protocol):
     @property
     def kept(self) -> KeptIndexes:
         """The indexes that were replaced and stay for a while."""
+
+    @property
+    def registry(self) -> IndexRegistry:
+        """Which index is whose, and what it is called on the server."""
 
     @property
     def search(self) -> SearchServer:

@@ -12,7 +12,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from vecmigrate.errors import ConfigError, LeaseLostError, ReadOnlyServerError, ServerError
+from vecmigrate.errors import (
+    ConfigError,
+    LeaseLostError,
+    ReadOnlyServerError,
+    ServerError,
+    ServerWentBackError,
+)
 from vecmigrate.search.versions import ServerVersion, parse_module_version
 
 # An URL may say otherwise: ?socket_timeout=SECONDS.
@@ -147,6 +153,8 @@ def told(url: str) -> Iterator[None]:
         text = str(error)
         if text.startswith("FENCED"):
             raise LeaseLostError from error
+        if text.startswith("WENTBACK"):
+            raise ServerWentBackError(text) from error
         if text.startswith(_NO_PASSWORD_GIVEN):
             raise _password_wanted(where) from error
         if text.startswith("MISCONF"):

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import redis
 
 from vecmigrate.backfill.books import Books
-from vecmigrate.operations.base import RunOptions
+from vecmigrate.operations.base import RunOptions, StepRecord
 from vecmigrate.operations.progress import Progress
 from vecmigrate.operations.state import State
 from vecmigrate.runtime.kept import KeptLedger
 from vecmigrate.runtime.ledger import LedgerWriter, Step, books
+from vecmigrate.runtime.registry import Registry
 from vecmigrate.runtime.search_server import FencedSearch
 
 
@@ -21,17 +22,23 @@ class RunContext:
 
     revision: str
     state: State
-    step: Step
+    step: StepRecord
     progress: Progress
     options: RunOptions
     search: FencedSearch
     client: redis.Redis
     writer: LedgerWriter
+    direction: str = "u"
 
     @property
     def kept(self) -> KeptLedger:
         """The indexes that were replaced and stay for a while."""
         return KeptLedger(self.writer)
+
+    @property
+    def registry(self) -> Registry:
+        """Which index is whose, and what it is called on the server."""
+        return Registry(self.writer, revision=self.revision, direction=self.direction, step=self.step.number)
 
     def upgrade_step(self, step: int) -> Step:
         """The step that this revision's upgrade recorded under that number."""

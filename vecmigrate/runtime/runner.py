@@ -16,6 +16,7 @@ from vecmigrate.errors import (
     LeaseLostError,
     MemoryLimitError,
     PartialError,
+    ServerWentBackError,
     TooManyRejectsError,
     VecmigrateError,
     VerificationError,
@@ -86,7 +87,10 @@ class Runner:
             # repeated. What was not undone yet still counts as written by this revision.
             writer.reopen(revision)
         began = time.monotonic()
-        record = writer.begin(revision, plan.script.checksum, plan.script.message, "running")
+        down = plan.script.down_revision
+        record = writer.begin(
+            revision, plan.script.checksum, plan.script.message, "running", down, before=record
+        )
         self.progress.message(f"upgrade {revision}: {plan.script.message}")
         steps = self._run(plan, writer, record, "u")
         seconds = time.monotonic() - began
@@ -102,7 +106,14 @@ class Runner:
         stored = self.ledger.revisions()[revision]
         if stored.status != "reverting":
             writer.clear_steps(revision, "d")
-        record = writer.begin(revision, stored.checksum, plan.script.message, "reverting")
+        record = writer.begin(
+            revision,
+            stored.checksum,
+            plan.script.message,
+            "reverting",
+            plan.script.down_revision,
+            before=stored,
+        )
         self.progress.message(f"downgrade {revision}: {plan.script.message}")
         steps = self._run(plan, writer, record, "d")
         writer.forget(revision, "reverted")
@@ -125,7 +136,15 @@ class Runner:
                 outcomes.append(StepOutcome(number, item.operation.title, step.all(), 0.0, resumed=True))
                 continue
             context = RunContext(
-                revision, item.state, step, self.progress, self.options, search, self.client, writer
+                revision,
+                item.state,
+                step,
+                self.progress,
+                self.options,
+                search,
+                self.client,
+                writer,
+                direction,
             )
             record = writer.at_step(record, number)
             step.put(
@@ -172,8 +191,9 @@ class Runner:
         text = error.splitlines()[0] if error else "?"
         try:
             writer.put(replace(record, status=status, error=text, finished_at=now()), "failed")
-        except (redis.RedisError, LeaseLostError):
-            # The server is gone or the lease lost: "running" without a lease says the same.
+        except (redis.RedisError, LeaseLostError, ServerWentBackError):
+            # The server is gone or came back older, or the lease is lost: "running" without a lease says the
+            # same.
             return
 
 
