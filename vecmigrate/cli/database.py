@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -30,8 +27,6 @@ if TYPE_CHECKING:
     )
     from vecmigrate.operations.base import Verify
     from vecmigrate.runtime.runner import RevisionOutcome, StepOutcome
-
-_EXIT_TERMINATED = 128 + 15
 
 _dry_run = click.option("--dry-run", is_flag=True, help="Print the Redis commands; change nothing.")
 wait_option = click.option(
@@ -73,27 +68,6 @@ def _rebuilding(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM: end as after Ctrl-C, so that the lease is given back, with the exit code that is usual."""
-
-    exit_code = _EXIT_TERMINATED
-
-
-@contextmanager
-def _interruptible(app: App, command: str) -> Iterator[None]:
-    """Let SIGTERM end the block in order, and say after an interruption how to go on."""
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, on_signal)
-    app.when_interrupted = f"the ledger knows how far it got: `vecmigrate {command}` goes on from there"
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 @click.command(cls=Command)
 @click.argument("revision", default="head")
 @_dry_run
@@ -126,7 +100,6 @@ def upgrade(
     from vecmigrate import commands
 
     with (
-        _interruptible(app, "upgrade"),
         app.session() as session,
         progress_for(json_lines=app.json, quiet=app.quiet) as progress,
     ):
@@ -173,7 +146,6 @@ def downgrade(
     from vecmigrate import commands
 
     with (
-        _interruptible(app, "downgrade"),
         app.session() as session,
         progress_for(json_lines=app.json, quiet=app.quiet) as progress,
     ):

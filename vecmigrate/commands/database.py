@@ -92,7 +92,8 @@ def open_session(
 
             url = stack.enter_context(EmbeddedRedis(parse_embedded_url(url))).url
         stack.enter_context(connect.told(url))
-        client = connect.connect(url)
+        # What takes longer than the lease lives comes too late.
+        client = connect.connect(url, answer_seconds=min(config.lease_seconds, connect.ANSWER_SECONDS))
         stack.callback(client.close)
         yield Session(
             config=config,

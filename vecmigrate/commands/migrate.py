@@ -17,7 +17,7 @@ from vecmigrate.commands.locked import locked, told
 from vecmigrate.commands.results import PlannedRevision, PlannedStep, UpgradeResult
 from vecmigrate.errors import ConfigError, HistoryAlteredError
 from vecmigrate.operations.base import RunOptions, Verify
-from vecmigrate.operations.progress import Progress, Silent
+from vecmigrate.operations.progress import Guarded, Progress, Silent
 from vecmigrate.runtime.carry_over import indexes_of
 from vecmigrate.runtime.history import History, Plan
 from vecmigrate.runtime.ledger import LedgerWriter, RevisionRecord
@@ -89,7 +89,7 @@ def upgrade(  # one parameter for each option
             ahead = history.check_unaltered(records)
             runner = Runner(
                 session.client, session.server, session.ledger, history, writer.lease,
-                progress or Silent(), options,
+                Silent() if progress is None else Guarded(progress), options,
             )  # fmt: skip  # the fields read best in one go
             path, held = _path(history, records, revision, release=release)
             if path:
@@ -145,7 +145,7 @@ def downgrade(
         _refuse_to_go_back(history.check_unaltered(records))
         runner = Runner(
             session.client, session.server, session.ledger, history, writer.lease,
-            progress or Silent(), options,
+            Silent() if progress is None else Guarded(progress), options,
         )  # fmt: skip  # the fields read best in one go
         path = history.graph.downgrade_path(list(records), revision)
         _refuse_to_delete([history.downgrade(name) for name in path], options)

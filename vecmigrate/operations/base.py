@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -88,8 +89,11 @@ class StepRecord(Protocol):
     def get(self, name: str) -> str | None:
         """The stored value called `name`."""
 
-    def put(self, values: Mapping[str, str | int]) -> None:
-        """Store `values`; raises LeaseLostError where this runner may not write any more."""
+    def put(self, values: Mapping[str, str | int], *commands: Sequence[str | bytes | int]) -> None:
+        """Store `values`; raises LeaseLostError where this runner may not write any more.
+
+        `commands` are run before, in the same atomic step: both happen, or neither.
+        """
 
 
 class SearchServer(Protocol):
@@ -110,7 +114,7 @@ class SearchServer(Protocol):
     def memory(self) -> ServerMemory:
         """How much memory the server uses, and may."""
 
-    def change(self, *words: str) -> None:
+    def change(self, *words: str | bytes) -> None:
         """Run one command that changes something, in one step with the check of the lease."""
 
     def aliases_of(self, physical: str) -> list[str] | None:
@@ -121,6 +125,21 @@ class SearchServer(Protocol):
 
     def require(self, spec: Any) -> None:
         """Raise ServerTooOldError where the server lacks something that `spec` asks for."""
+
+
+class Watched(Protocol):
+    """The server while code that is not ours works on it."""
+
+    @property
+    def client(self) -> redis.Redis:
+        """A client for that code, closed afterwards; it connects to no other server than at the start."""
+
+    @property
+    def step(self) -> StepRecord:
+        """This step, written over connections of that client."""
+
+    def check(self) -> None:
+        """Raise ServerChangedError where the server is another one by now, or was for a while."""
 
 
 class Context(Protocol):
@@ -164,6 +183,9 @@ class Context(Protocol):
 
     def upgrade_step(self, step: int) -> StepRecord:
         """The step that this revision's upgrade recorded under that number."""
+
+    def watched(self) -> AbstractContextManager[Watched]:
+        """Watch the server as long as the block lasts."""
 
     def books(self, *, upgrade_step: int | None = None) -> Books:
         """Where a backfill keeps its accounts: of this step, or of that step of the upgrade."""

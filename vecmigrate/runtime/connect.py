@@ -53,8 +53,10 @@ def redact(url: str) -> str:
     return f"{scheme}://{user}{':***' if colon else ''}@{host}"
 
 
-def connect(url: str) -> redis.Redis:
+def connect(url: str, *, answer_seconds: float = ANSWER_SECONDS) -> redis.Redis:
     """A client for `url` that answers bytes and never retries by itself.
+
+    An answer is waited for as long as `answer_seconds`.
 
     A retry would hide that the server was restarted, and with it that every stored cursor is void.
     """
@@ -64,7 +66,7 @@ def connect(url: str) -> redis.Redis:
             decode_responses=False,
             retry=Retry(NoBackoff(), 0),
             socket_connect_timeout=CONNECT_SECONDS,
-            socket_timeout=ANSWER_SECONDS,
+            socket_timeout=answer_seconds,
         )
         # Not connected yet; only now are the URL's parameters looked at.
         client.connection_pool.make_connection()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import redis
@@ -14,6 +15,7 @@ from vecmigrate.runtime.kept import KeptLedger
 from vecmigrate.runtime.ledger import LedgerWriter, Step, books
 from vecmigrate.runtime.registry import Registry
 from vecmigrate.runtime.search_server import FencedSearch
+from vecmigrate.runtime.watch import Watch, watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,12 @@ class RunContext:
     def upgrade_step(self, step: int) -> Step:
         """The step that this revision's upgrade recorded under that number."""
         return Step(self.writer, self.revision, step, "u")
+
+    def watched(self) -> AbstractContextManager[Watch]:
+        """Watch the server as long as the block lasts, for code that is not ours."""
+        if not isinstance(self.step, Step):
+            raise TypeError("only a step of a revision runs code that is not ours")
+        return watch(self.client, self.step)
 
     def books(self, *, upgrade_step: int | None = None) -> Books:
         """Where a backfill keeps its accounts: of this step, or of that step of the upgrade."""

@@ -182,7 +182,7 @@ class Runner:
         except KeyboardInterrupt:
             failed("interrupted")
             raise
-        except Exception as error:
+        except BaseException as error:
             failed(f"{type(error).__name__}: {error}")
             raise PartialError(f"{where}: {type(error).__name__}: {error}", hint=_AGAIN) from error
 
