@@ -26,7 +26,7 @@ COMMANDS = """
 OPERATIONS = "Cursor Progress Recorder"
 RECORDER = """
     alter_index backfill_legacy_hash complete create_index drop_index execute publish_index rebuild_index
-    recorded rename_index revert revision rollback run state variable
+    recorded rename_index revert revision rollback run set_aliases state variable
 """
 ERRORS = """
     AutogenerateError CodegenError ConfigError EmbeddedError HistoryAlteredError IndexConflictError
