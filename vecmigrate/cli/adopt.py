@@ -57,10 +57,26 @@ def drift(app: App) -> None:
     show_default=True,
     help="How many documents to look at for what the index does not know.",
 )
+@click.option(
+    "--alias",
+    "aliases",
+    multiple=True,
+    metavar="NAME",
+    help="Another name that leads to the index; give all of them, FT.INFO lists none.",
+)
+@click.option("--no-aliases", is_flag=True, help="No other name leads to the index.")
 @format_option()
 @pass_app
 def introspect(
-    app: App, index: str, *, name: str | None, key: str | None, output: Path | None, sample: int
+    app: App,
+    index: str,
+    *,
+    name: str | None,
+    key: str | None,
+    output: Path | None,
+    sample: int,
+    aliases: tuple[str, ...],
+    no_aliases: bool,
 ) -> None:
     """Write a spec of the live INDEX, which may be an alias.
 
@@ -68,8 +84,18 @@ def introspect(
     """
     from vecmigrate import commands
 
+    if aliases and no_aliases:
+        raise click.UsageError(f"--no-aliases and --alias {aliases[0]} exclude each other")
     with app.session() as session:
-        result = commands.introspect(session, index, name=name, key=key, output=output, sample=sample)
+        result = commands.introspect(
+            session,
+            index,
+            name=name,
+            key=key,
+            output=output,
+            sample=sample,
+            aliases=aliases if aliases or no_aliases else None,
+        )
     _told(app, result)
 
 

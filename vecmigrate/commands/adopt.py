@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,9 @@ from vecmigrate.config import Config
 from vecmigrate.errors import CodegenError, ConfigError, Problem, SpecError
 from vecmigrate.revisions.scripts import display_path
 from vecmigrate.revisions.template import write_new
-from vecmigrate.search import documents, from_info
+from vecmigrate.search import documents, from_info, reply
 from vecmigrate.search.introspect import Difference, differences
+from vecmigrate.search.reply import Info
 from vecmigrate.spec import redisvl
 from vecmigrate.spec.build import spec_from_mapping, spec_to_mapping
 from vecmigrate.spec.load import check_specs, spec_files
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 SAMPLE = 100
 STDOUT = Path("-")
+_UNKNOWN_ALIASES = (
+    "FT.INFO does not list aliases: name all that lead to this index (`aliases`, [] for none) before the "
+    "first rebuild, because an adopted plain index takes its aliases along when it is dropped"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ def introspect(
     key: str | None = None,
     output: Path | None = None,
     sample: int = SAMPLE,
+    aliases: Sequence[str] | None = None,
 ) -> SpecFileResult:
     """Write a spec of the live index `index`, which may be an alias.
 
@@ -77,23 +84,37 @@ def introspect(
         key: The parameter that completes the prefix; `<name>_id` where not given.
         output: The file to write; `<specs>/<name>.yaml` where not given, `-` for none.
         sample: How many documents to look at for what the index does not know.
+        aliases: The other names that lead to the index, all of them; None where that is not known. A server
+            that lists aliases (8.10) is asked.
 
     Raises:
-        ConfigError: There is no such index.
+        ConfigError: There is no such index, or one of the aliases does not lead to it.
         SpecError: It cannot be said in a spec; nothing was written.
         RevisionError: The file exists; nothing was written.
     """
-    from vecmigrate.runtime.live import all_indexes, sample_documents
+    from vecmigrate.runtime.live import aliases_of, all_indexes, sample_documents
     from vecmigrate.runtime.search_server import index_info
 
     info = index_info(session.client, index)
     if info is None:
         known = ", ".join(sorted(all_indexes(session.client))) or "none"
         raise ConfigError(f"there is no index {index!r} on this server", hint=f"there are: {known}")
-    proposal = from_info.propose(info, index=index, name=name, key=key)
+    physical = reply.index_name(info)
+    for alias in aliases or ():
+        _require_alias(alias, physical, index_info(session.client, alias))
+    listed = aliases_of(session.client, physical)
+    if aliases is not None and listed is not None and (unknown := set(listed) - {*aliases, index}):
+        raise ConfigError(
+            f"{', '.join(sorted(unknown))} leads to index {physical!r} too (expected in the list of aliases)",
+            hint="give an --alias for each, or none at all: this server lists them",
+        )
+    known_aliases = aliases if listed is None else listed
+    proposal = from_info.propose(info, index=index, name=name, key=key, aliases=known_aliases)
     spec = spec_from_mapping(proposal.mapping)
     failures = int(info.get("hash_indexing_failures", 0))
     notes = list(proposal.notes)
+    if known_aliases is None:
+        notes.append(_UNKNOWN_ALIASES)
     if failures:
         notes.append(f"the server could not index {failures} documents; they are missing from every answer")
     notes += documents.observe(spec, sample_documents(session.client, spec, sample))
@@ -169,6 +190,19 @@ def _written(
         told = "; ".join(map(str, alone.errors)) or "it reads back as something else"
         raise CodegenError(f"the spec written to {display_path(path)} is not what was meant ({told})")
     return SpecFileResult(path, spec.name, text, notes, unseen, found, _beside(config, path))
+
+
+def _require_alias(alias: str, physical: str, info: Info | None) -> None:
+    """Raise ConfigError unless `alias`, of which `info` is FT.INFO, is an alias of the index `physical`."""
+    if alias == physical:
+        raise ConfigError(
+            f"{alias!r} is the index itself (expected an alias of it)",
+            hint=f"`vecmigrate introspect {alias}` makes it the index.name of the spec",
+        )
+    if info is None:
+        raise ConfigError(f"there is no alias {alias!r} on this server (expected one of {physical!r})")
+    if reply.index_name(info) != physical:
+        raise ConfigError(f"{alias!r} leads to index {reply.index_name(info)!r} (expected to {physical!r})")
 
 
 def _beside(config: Config, path: Path) -> tuple[Problem, ...]:

@@ -20,7 +20,7 @@ from vecmigrate.errors import (
     VecmigrateError,
 )
 from vecmigrate.operations.recorder import Variables
-from vecmigrate.revisions.autogenerate import Draft, draft
+from vecmigrate.revisions.autogenerate import Draft, draft, verdict
 from vecmigrate.revisions.scripts import display_path
 from vecmigrate.runtime.history import History
 from vecmigrate.spec.model import IndexSpec
@@ -221,7 +221,11 @@ def _against_state(history: History, specs: Sequence[IndexSpec]) -> Iterator[Pro
             display_path(script.path), script.line, 1, "broken-history", error.message, None, error.hint
         )
         return
-    for change in diff_state(state, specs).pending:
+    made = verdict(state, specs)
+    yield from made.ambiguous
+    yield from made.names.values()
+    several = len(heads) > 1
+    for change in made.diff.pending:
         place = change.location
         yield Problem(
             change.subject if place is None else place.file,
@@ -230,7 +234,7 @@ def _against_state(history: History, specs: Sequence[IndexSpec]) -> Iterator[Pro
             "pending-change",
             f"no migration makes this change: {change.describe()}",
             None,
-            "run `vecmigrate revision --autogenerate -m …`",
+            made.hint(change) + (", after `vecmigrate merge -m …`" if several else ""),
         )
 
 

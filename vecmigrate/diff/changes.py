@@ -4,7 +4,7 @@ The kind of a change says what carries it out:
 
     nothing   no index and no document is touched: descriptions, names of helpers, EF_RUNTIME (helpers send it
               with each query), defaults for what is stored from now on
-    in_place  FT.ALTER adds a field whose stored values are there, or an alias is renamed
+    in_place  FT.ALTER adds a field whose stored values are there, or aliases are set or renamed
     rebuild   a second index over the same documents, behind the alias: whatever FT.ALTER cannot set
     rewrite   documents have to be written anew: prefix, storage, datatype, values moved or new
     re_embed  vectors have to be computed anew
@@ -23,12 +23,26 @@ from typing import Final
 from vecmigrate.diff.fields import field_changes
 from vecmigrate.diff.model import AmbiguousRename, Change, Diff, Kind, worst
 from vecmigrate.spec.build import field_type
-from vecmigrate.spec.change import renamed_fields
+from vecmigrate.spec.change import renamed_fields, same_aliases
 from vecmigrate.spec.model import Field, IndexOptions, IndexSpec, VectorField
 
-__all__ = ["AmbiguousRename", "Change", "Diff", "Kind", "diff_specs", "diff_state", "worst"]
+__all__ = [
+    "AmbiguousRename",
+    "Change",
+    "Diff",
+    "Kind",
+    "diff_specs",
+    "diff_state",
+    "needs_new_name",
+    "new_name_wanted",
+    "worst",
+]
 
-_SEPARATE: Final = frozenset({"name", "prefixes", "storage", "skip_initial_scan"})
+_SEPARATE: Final = frozenset(
+    {"name", "prefixes", "storage", "skip_initial_scan", "alias", "aliases", "ask_aliases"}
+)
+# What another index has to be built for, where documents stay as they are.
+_NEW_INDEX: Final = ("rebuild", "re_embed")
 
 
 def diff_specs(old: IndexSpec, new: IndexSpec) -> tuple[Change, ...]:
@@ -101,8 +115,15 @@ def _of_index(old: IndexSpec, new: IndexSpec) -> Iterator[Change]:
         yield change("nothing", "key", old.key, new.key, "a parameter of helpers is renamed")
     before, after = old.index, new.index
     if before.name != after.name:
+        behind = before.alias and after.alias
         note = "applications that query the old name have to move first"
-        yield change("in_place", "index.name", before.name, after.name, note)
+        if not behind:
+            note = "a new index; the one that is there keeps the old name until `vecmigrate complete`"
+        yield change("in_place" if behind else "rebuild", "index.name", before.name, after.name, note)
+    if before.alias != after.alias:
+        note = "an alias leads to the index" if after.alias else "the index itself is called so"
+        yield change("rebuild", "index.alias", before.alias, after.alias, note)
+    yield from _of_aliases(old, new)
     if set(before.prefixes) != set(after.prefixes) or old.prefix != new.prefix:
         yield _of_prefixes(old, new)
     if before.storage != after.storage:
@@ -120,6 +141,60 @@ def _of_index(old: IndexSpec, new: IndexSpec) -> Iterator[Change]:
             same = was == will
         if item.name not in _SEPARATE and not same:
             yield change("rebuild", f"index.{item.name}", _plain(was), _plain(will))
+
+
+def needs_new_name(old: IndexSpec, new: IndexSpec, changes: Sequence[Change]) -> bool:
+    """Whether `changes` from `old` to `new` need an index for which `new` has no free name.
+
+    An index that is called `index.name` itself (`alias: false`) cannot be built beside one of that name.
+    """
+    own = not new.index.alias and new.index.name in old.index.names
+    return own and any(change.kind in _NEW_INDEX or _reads_anew(change) for change in changes)
+
+
+def new_name_wanted(
+    old: IndexSpec, new: IndexSpec, changes: Sequence[Change], taken: Collection[str]
+) -> tuple[str, str]:
+    """What is wrong where `needs_new_name`, and which line to change to what. `taken` are names in use."""
+    first = next(change for change in changes if change.kind in _NEW_INDEX or _reads_anew(change))
+    holder = "the alias of the one that is there" if old.index.alias else "the one that is there"
+    place = new.place("index", "name")
+    line = f"line {place.line} of {place.file}" if place is not None and place.line else "the spec"
+    return (
+        f"{new.name} needs a new index ({first.describe().partition(': ')[2]}), and {new.index.name!r} is "
+        f"{holder} (expected another index.name, since `alias: false` makes it the name of the index itself)",
+        f"write `name: {_next_name(new.index.name, taken)}` under `index` in {line}",
+    )
+
+
+def _next_name(name: str, taken: Collection[str]) -> str:
+    """`name` with the next number at its end that is free: `idx:doc` → `idx:doc_2` → `idx:doc_3`."""
+    stem, _, digits = name.rpartition("_")
+    numbered = bool(stem) and digits.isdecimal()
+    number = int(digits) + 1 if numbered else 2
+    while (free := f"{stem if numbered else name}_{number}") in taken:
+        number += 1
+    return free
+
+
+def _reads_anew(change: Change) -> bool:
+    """Whether documents that are written anew need another index too: all but for a field that is added."""
+    apart = change.option in ("field", "index.prefix", "index.storage")
+    return change.kind == "rewrite" and not apart
+
+
+def _of_aliases(old: IndexSpec, new: IndexSpec) -> Iterator[Change]:
+    before, after = old.index.aliases, new.index.aliases
+    if same_aliases(old.index, new.index):
+        return
+    kind: Kind = "in_place"
+    gone = [name for name in before or () if name not in new.index.names]
+    note = f"{', '.join(gone)} will lead nowhere" if gone else "no index is touched"
+    if after is None:
+        # Forgetting a name is not a wish to delete it, which is what `[]` says.
+        kind, note = "nothing", "they stay as they are; `aliases: []` takes them away"
+    place = new.place("index", "aliases")
+    yield Change(kind, new.name, None, "index.aliases", _plain(before), _plain(after), place, note)
 
 
 def _of_prefixes(old: IndexSpec, new: IndexSpec) -> Change:

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from vecmigrate.errors import IrreversibleError
 from vecmigrate.operations.kept import KeptIndexes
 from vecmigrate.operations.progress import Progress
+from vecmigrate.operations.registry import IndexRegistry
 from vecmigrate.operations.state import State
 
 if TYPE_CHECKING:
     import redis
 
     from vecmigrate.backfill.books import Books
+    from vecmigrate.backfill.throttle import Throttle
 
 # The words of one Redis command. A line that starts with "#" stands for what is not a single command.
 Command = tuple[str, ...]
@@ -60,6 +62,10 @@ class RunOptions:
         min_recall: The lowest recall@10 that is accepted; None means 0.95, or what the old index has less
             0.01.
         yes: Whether documents may be deleted.
+        max_deletes: How many documents the verifying pass of a backfill may remove; None means 10 %.
+        allow_eviction: Whether a server may evict keys meanwhile.
+        max_rate: How many items a second a step may deal with.
+        max_latency: By how many milliseconds a step may slow down others.
     """
 
     max_rejects: RejectLimit | None = None
@@ -67,6 +73,10 @@ class RunOptions:
     verify: Verify = "recall"
     min_recall: float | None = None
     yes: bool = False
+    max_deletes: RejectLimit | None = None
+    allow_eviction: bool = False
+    max_rate: float | None = None
+    max_latency: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +126,11 @@ class SearchServer(Protocol):
     def change(self, *words: str | bytes) -> None:
         """Run one command that changes something, in one step with the check of the lease."""
 
-    def replace_plain(self, name: str, physical: str) -> None:
-        """Drop the plain index `name` and let an alias of that name lead to `physical`, without a gap."""
+    def aliases_of(self, physical: str) -> list[str] | None:
+        """Every alias that leads to the index `physical`; None where the server does not list them."""
+
+    def touch(self, spec: Any, documents: Sequence[bytes]) -> list[int]:
+        """Let the server index `documents` of `spec` again; 1 for each that was there, else 0."""
 
     def require(self, spec: Any) -> None:
         """Raise ServerTooOldError where the server lacks something that `spec` asks for."""
@@ -166,6 +179,10 @@ class Context(Protocol):
         """The indexes that were replaced and stay for a while."""
 
     @property
+    def registry(self) -> IndexRegistry:
+        """Which index is whose, and what it is called on the server."""
+
+    @property
     def search(self) -> SearchServer:
         """RediSearch, fenced."""
 
@@ -184,6 +201,9 @@ class Context(Protocol):
 
     def check_lease(self) -> None:
         """Raise LeaseLostError where this runner may not write any more."""
+
+    def throttle(self) -> Throttle:
+        """What holds this step back: call `passed(items)` on it between batches, and `close` at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +234,10 @@ class Operation(ABC):
     @abstractmethod
     def describe(self, state: State, revision: str) -> Sequence[Command]:
         """The Redis commands that `run` sends, as far as they are known beforehand; pure."""
+
+    def check_server(self, search: SearchServer, options: RunOptions) -> None:
+        """Raise OperationError where it is not safe on this server; called before anything is written."""
+        return
 
     @abstractmethod
     def run(self, context: Context) -> None:

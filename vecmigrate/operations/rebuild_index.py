@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from vecmigrate.errors import OperationError
 from vecmigrate.operations.base import Command, Context, Operation
 from vecmigrate.operations.rollback import Rollback
-from vecmigrate.operations.state import IndexState, State, physical_name
+from vecmigrate.operations.state import IndexState, State, proposed_name, require_new_name
 from vecmigrate.operations.swap import Swap, check_rebuild
 from vecmigrate.search import ddl
 from vecmigrate.spec.change import change_spec
@@ -57,7 +57,8 @@ class RebuildIndex(Operation):
         old = state.get(self.name)
         spec = change_spec(old.spec, self.changes)
         check_rebuild(old.spec, spec)
-        if old.physical == physical_name(spec.index.name, revision):
+        require_new_name(old.spec, spec)
+        if old.physical == proposed_name(spec, revision):
             raise OperationError(
                 f"index {self.name!r} is built in this revision already (once an index and revision)",
                 hint="say all changes in one operation, or write another revision",

@@ -22,6 +22,7 @@ from vecmigrate.operations.redis_command import redis_command
 from vecmigrate.operations.rename_index import RenameIndex
 from vecmigrate.operations.rollback import Rollback
 from vecmigrate.operations.run import Function, Run, check_function
+from vecmigrate.operations.set_aliases import SetAliases
 from vecmigrate.operations.state import State
 from vecmigrate.revisions.user_code import check_unfinished, name_of
 from vecmigrate.spec.build import spec_from_mapping
@@ -152,6 +153,19 @@ class Recorder:
     def rename_index(self, name: str, *, to: str | None = None, index_name: str | None = None) -> None:
         """Give the spec another name, or its index another alias; the old alias stays until `complete`."""
         self._add(RenameIndex(name, to, index_name))
+
+    def set_aliases(self, name: str, aliases: Sequence[str]) -> None:
+        """Let exactly `aliases`, beside `index.name`, lead to the index `name`.
+
+        What leads there by another hand may be named too: it is then taken along by rebuilds.
+
+        Raises:
+            SpecError: One of them cannot be a name, or is listed twice.
+            OperationError: Another index has one of them.
+        """
+        if isinstance(aliases, str):
+            raise OperationError(f"set_aliases got the text {aliases!r} (expected a list of names)")
+        self._add(SetAliases(name, tuple(aliases)))
 
     def complete(self, name: str) -> None:
         """Drop what is kept of the index `name`: there is no rollback by an alias update after that."""

@@ -19,6 +19,27 @@ def physical_name(index_name: str, revision: str) -> str:
     return f"{index_name}@{revision}"
 
 
+def proposed_name(spec: IndexSpec, revision: str) -> str:
+    """What an index that `revision` builds is called; with `alias: false` as the spec says."""
+    return physical_name(spec.index.name, revision) if spec.index.alias else spec.index.name
+
+
+def require_new_name(old: IndexSpec, new: IndexSpec) -> None:
+    """Raise OperationError where a new index `new` would need the name that the old one still has.
+
+    With an alias both are there at once under names of their own. Without one (`alias: false`) the new index
+    is called `index.name` itself, and so nothing may be called that before.
+    """
+    if new.index.alias or new.index.name not in old.index.names:
+        return
+    what = "the index itself" if not old.index.alias else "the alias of the index that is there"
+    raise OperationError(
+        f"a new index for {old.name!r} cannot be called {new.index.name!r}, for that is {what} (expected "
+        "another index.name, as there is no alias: `alias: false`)",
+        hint=f"rebuild_index({old.name!r}, …, index={{'name': …}}) with a name that is free",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class IndexState:
     """One index: its spec, the revision that built it, and whether the alias leads to it yet.
@@ -36,12 +57,12 @@ class IndexState:
 
     def __post_init__(self) -> None:
         if not self.physical:
-            object.__setattr__(self, "physical", physical_name(self.spec.index.name, self.revision))
+            object.__setattr__(self, "physical", proposed_name(self.spec, self.revision))
 
     @property
     def plain(self) -> str:
         """What a plain index that was adopted in the place of `physical` is called."""
-        return self.physical.rpartition("@")[0]
+        return self.physical.rpartition("@")[0] or self.physical
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +100,12 @@ class State:
                     f"index {spec.name!r} was created already, in revision {item.revision}",
                     hint="drop_index first, or choose another name",
                 )
-            if item.spec.index.name == spec.index.name:
-                raise OperationError(
-                    f"alias {spec.index.name!r} belongs to index {item.spec.name!r} (one alias an index)",
-                    hint="choose another index.name",
-                )
+            _refuse_taken(item, spec)
+        if not published and not spec.index.alias:
+            raise OperationError(
+                f"index {spec.name!r} cannot wait to be published: it has no alias (`alias: false`)",
+                hint="leave publish=False out; whoever asks for the index finds it at once",
+            )
         return State((*self.indexes, IndexState(spec, revision, published)))
 
     def with_published(self, name: str) -> State:
@@ -106,15 +128,22 @@ class State:
                     f"index {index.spec.name!r} was created already, in revision {item.revision}",
                     hint="choose another name",
                 )
-            if item.spec.name != name and item.spec.index.name == index.spec.index.name:
-                raise OperationError(
-                    f"alias {index.spec.index.name!r} belongs to index {item.spec.name!r} "
-                    "(one alias an index)",
-                    hint="choose another index.name",
-                )
+            if item.spec.name != name:
+                _refuse_taken(item, index.spec)
         return State(tuple(index if item.spec.name == name else item for item in self.indexes))
 
     def without_index(self, name: str) -> State:
         """This state less the index `name`; raises OperationError where there is none."""
         self.get(name)
         return State(tuple(item for item in self.indexes if item.spec.name != name))
+
+
+def _refuse_taken(item: IndexState, spec: IndexSpec) -> None:
+    """Raise OperationError where `spec` has a name or an alias that leads to the index `item`."""
+    for alias in spec.index.names:
+        if alias in item.spec.index.names:
+            where = "index.name" if alias == spec.index.name else "alias in index.aliases"
+            raise OperationError(
+                f"alias {alias!r} belongs to index {item.spec.name!r} (one alias an index)",
+                hint=f"choose another {where}",
+            )

@@ -8,15 +8,25 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from vecmigrate.diff.changes import AmbiguousRename, Change, Diff, diff_state, renamed_index, worst
-from vecmigrate.diff.model import shown
+from vecmigrate.diff.changes import (
+    AmbiguousRename,
+    Change,
+    Diff,
+    diff_state,
+    needs_new_name,
+    new_name_wanted,
+    renamed_index,
+    worst,
+)
+from vecmigrate.diff.fields import MEANINGS
+from vecmigrate.diff.model import ChangeKey, shown
 from vecmigrate.errors import AutogenerateError, Problem
 from vecmigrate.revisions import source
 from vecmigrate.spec.build import algorithm_name, spec_to_mapping
-from vecmigrate.spec.change import change_spec, changes_between
+from vecmigrate.spec.change import change_spec, changes_between, same_aliases
 from vecmigrate.spec.model import IndexSpec, Location
 
 _Mapping = dict[str, Any]
@@ -27,15 +37,16 @@ _UNDONE: Final = ("rewrite", "re_embed")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One operation of a script: `op.<name>(index, **keywords)`."""
+    """One operation of a script: `op.<name>(index, *values, **keywords)`."""
 
     name: str
     index: str
     keywords: Mapping[str, Any]
+    values: tuple[Any, ...] = ()
 
     def render(self) -> str:
         """As a script writes it, indented."""
-        return source.call(f"op.{self.name}", [self.index], self.keywords)
+        return source.call(f"op.{self.name}", [self.index, *self.values], self.keywords)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,59 @@ class Draft:
         return "\n".join(item.render() for item in self.calls)
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What autogenerate makes of some changes, without writing anything.
+
+    `refused` are the changes that no operation carries out, each with a problem that says what to do by
+    hand, and `ambiguous` a problem for each possible rename. `names` has a problem for each spec that needs a new
+    index and says no free name for it. Where there is any, no script is written at all.
+    """
+
+    diff: Diff
+    refused: tuple[tuple[Change, Problem], ...]
+    ambiguous: tuple[Problem, ...]
+    names: Mapping[str, Problem]
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that has to be decided first."""
+        return (*self.ambiguous, *(problem for _, problem in self.refused), *self.names.values())
+
+    def hint(self, change: Change) -> str:
+        """How a pending change gets into a migration: what autogenerate says of it, or that it writes it."""
+        if change.index in self.names and change.key not in self.instead:
+            return "give the spec another index.name, then run `vecmigrate revision --autogenerate -m …`"
+        return self.instead.get(change.key, self.advice)
+
+    @property
+    def instead(self) -> dict[ChangeKey, str]:
+        """Key of each change that is refused → what to do instead."""
+        return {change.key: problem.hint for change, problem in self.refused if problem.hint}
+
+    @property
+    def advice(self) -> str:
+        """What to do about the changes that are not refused."""
+        command = "`vecmigrate revision --autogenerate -m …`"
+        if not self.problems:
+            return f"run {command}"
+        first = self.problems[0]
+        return f"{command} writes this once something else is decided: {first.message}"
+
+
+def verdict(
+    state: Mapping[str, IndexSpec], specs: Sequence[IndexSpec], *, known_new: Collection[str] = ()
+) -> Verdict:
+    """Whether autogenerate leads from the specs of a state to `specs`; arguments as for `draft`."""
+    found = diff_state(state, specs, known_new=known_new)
+    return Verdict(
+        found,
+        tuple(_undone(state, specs, found)),
+        tuple(map(_ambiguity, found.ambiguous)),
+        names_wanted(state, specs, found),
+    )
+
+
 def draft(
     state: Mapping[str, IndexSpec], specs: Sequence[IndexSpec], *, known_new: Collection[str] = ()
 ) -> Draft:
@@ -64,10 +128,10 @@ def draft(
     Raises:
         AutogenerateError: Something has to be decided first; it carries a problem for each such thing.
     """
-    found = diff_state(state, specs, known_new=known_new)
-    problems = [*map(_ambiguity, found.ambiguous), *_undone(state, specs, found)]
-    if problems:
-        raise AutogenerateError(problems)
+    made = verdict(state, specs, known_new=known_new)
+    found = made.diff
+    if made.problems:
+        raise AutogenerateError(made.problems)
     calls: list[Call] = []
     paragraphs: list[str] = []
     for step in _steps(state, specs, found):
@@ -89,38 +153,58 @@ class _Step:
 
 def _steps(state: Mapping[str, IndexSpec], specs: Sequence[IndexSpec], found: Diff) -> list[_Step]:
     steps: list[_Step] = []
-    aliases = {spec.index.name for spec in specs}
+    aliases = {name for spec in specs for name in spec.index.names}
     for change in found.pending:
         if change.kind == "drop":
             gone = state[change.index]
             # Dropped last, unless its alias is wanted again.
-            place = 0 if gone.index.name in aliases else 4
+            place = 1 if not aliases.isdisjoint(gone.index.names) else 5
             words = _paragraph(f"Drops {gone.name}, the index behind {gone.index.name}; its documents stay.")
             steps.append(_Step(place, (Call("drop_index", gone.name, {}),), words))
     for spec in specs:
         changes = [change for change in found.of(spec.name) if change.kind != "drop"]
-        if worst(changes) == "nothing":
-            continue
         old = state.get(renamed_index(state, specs, spec) or spec.name)
         if old is None:
-            words = _paragraph(f"Creates {spec.name}, the index behind {spec.index.name}: {_summary(spec)}.")
-            steps.append(_Step(2, (Call("create_index", spec.name, _creation(spec)),), words))
+            what = f"the index {'behind ' if spec.index.alias else ''}{spec.index.name}"
+            words = _paragraph(f"Creates {spec.name}, {what}: {_summary(spec)}.")
+            steps.append(_Step(3, (Call("create_index", spec.name, _creation(spec)),), words))
             continue
-        steps += _of_index(old, spec, changes)
+        passed_on = _passed_on(specs, old, spec)
+        if passed_on:
+            old = _without_aliases(old, passed_on)
+            words = _paragraph(
+                f"Takes {', '.join(passed_on)} away from {old.name} for another index: until it leads to "
+                "that one, it leads nowhere."
+            )
+            call = Call("set_aliases", old.name, {}, (list(old.index.aliases or ()),))
+            steps.append(_Step(0, (call,), words))
+        if worst(changes) != "nothing":
+            steps += _of_index(old, spec, changes)
     return sorted(steps, key=lambda step: step.place)
 
 
 def _of_index(old: IndexSpec, spec: IndexSpec, changes: Sequence[Change]) -> Iterator[_Step]:
     renames = [
-        change for change in changes if change.option in ("name", "index.name") and change.field is None
+        change
+        for change in changes
+        if change.option in ("name", "index.name") and change.field is None and change.kind == "in_place"
     ]
     others = [change for change in changes if change not in renames]
     if renames:
         keywords = {"to": spec.name} if old.name != spec.name else {}
-        if old.index.name != spec.index.name:
+        if any(change.option == "index.name" for change in renames):
             keywords["index_name"] = spec.index.name
         words = f"Renames {old.name}: " + "; ".join(map(_phrase, renames)) + "."
-        yield _Step(1, (Call("rename_index", old.name, keywords),), _paragraph(words))
+        yield _Step(2, (Call("rename_index", old.name, keywords),), _paragraph(words))
+    aliases = [change for change in others if change.option == "index.aliases" and change.kind == "in_place"]
+    if worst(others) == "in_place" and aliases:
+        others = [change for change in others if change not in aliases]
+        # What became the name is no further name any more: the rename sees to it.
+        left = _without_aliases(old, [spec.index.name]) if old.index.aliases is not None else old
+        if not same_aliases(left.index, spec.index):
+            words = _paragraph(f"Sets the names that lead to {spec.name} beside {spec.index.name}:")
+            call = Call("set_aliases", spec.name, {}, (list(spec.index.aliases or ()),))
+            yield _Step(4, (call,), f"{words}\n{_list(map(_phrase, aliases))}")
     kind = worst(others)
     if kind == "nothing":
         return
@@ -130,11 +214,33 @@ def _of_index(old: IndexSpec, spec: IndexSpec, changes: Sequence[Change]) -> Ite
         call = Call("alter_index", spec.name, {"add": _additions(old, spec, others)})
     else:
         words = _paragraph(
-            f"Rebuilds {spec.name} over the same documents. {spec.index.name} goes on answering from the old "
-            "index until the new one is complete and verified:"
+            f"Rebuilds {spec.name} over the same documents. {old.index.name} goes on answering from the old "
+            + (
+                "index until the new one is complete and verified:"
+                if spec.index.alias
+                else f"index; the new one is called {spec.index.name} itself, and both are there until "
+                f"`vecmigrate complete {spec.name}`:"
+            )
         )
-        call = Call("rebuild_index", spec.name, changes_between(old, spec))
-    yield _Step(3, (call,), f"{words}\n{_list(map(_phrase, others))}")
+        call = Call("rebuild_index", spec.name, changes_between(old, _keeping(old, spec)))
+    yield _Step(4, (call,), f"{words}\n{_list(map(_phrase, others))}")
+
+
+def _passed_on(specs: Sequence[IndexSpec], old: IndexSpec, spec: IndexSpec) -> list[str]:
+    """Aliases that another spec takes over. They are given up first: no two indexes may have one."""
+    wanted = {name for other in specs if other.name != spec.name for name in other.index.names}
+    return [name for name in old.index.aliases or () if name in wanted]
+
+
+def _keeping(old: IndexSpec, spec: IndexSpec) -> IndexSpec:
+    """`spec` with the aliases of `old` where it does not know them: those stay as they are."""
+    aliases = old.index.aliases if spec.index.aliases is None else spec.index.aliases
+    return replace(spec, index=replace(spec.index, aliases=aliases))
+
+
+def _without_aliases(spec: IndexSpec, names: Collection[str]) -> IndexSpec:
+    rest = tuple(name for name in spec.index.aliases or () if name not in names)
+    return replace(spec, index=replace(spec.index, aliases=rest))
 
 
 def _creation(spec: IndexSpec) -> _Mapping:
@@ -162,8 +268,10 @@ def _additions(old: IndexSpec, spec: IndexSpec, changes: Sequence[Change]) -> di
     return added
 
 
-def _undone(state: Mapping[str, IndexSpec], specs: Sequence[IndexSpec], found: Diff) -> Iterator[Problem]:
-    """A problem for each change that no operation carries out, with what to do instead."""
+def _undone(
+    state: Mapping[str, IndexSpec], specs: Sequence[IndexSpec], found: Diff
+) -> Iterator[tuple[Change, Problem]]:
+    """Each change that no operation carries out, with a problem that says what to do instead."""
     by_name = {spec.name: spec for spec in specs}
     for change in found.pending:
         if change.kind not in _UNDONE:
@@ -172,7 +280,23 @@ def _undone(state: Mapping[str, IndexSpec], specs: Sequence[IndexSpec], found: D
         old = state[renamed_index(state, specs, spec) or spec.name]
         code = "re-embed" if change.kind == "re_embed" else "rewrite"
         hint = _by_hand(old, spec, change, found.of(spec.name))
-        yield _problem(change.location, change.subject, code, change.describe(), hint)
+        yield change, _problem(change.location, change.subject, code, change.describe(), hint)
+
+
+def names_wanted(
+    state: Mapping[str, IndexSpec], specs: Sequence[IndexSpec], found: Diff
+) -> dict[str, Problem]:
+    """Spec name → the problem of one that needs a new index and has no free name, with what to write."""
+    problems: dict[str, Problem] = {}
+    taken = {name for other in (*state.values(), *specs) for name in other.index.names}
+    for spec in specs:
+        old = state.get(renamed_index(state, specs, spec) or spec.name)
+        changes = found.of(spec.name)
+        if old is not None and needs_new_name(old, spec, changes):
+            message, hint = new_name_wanted(old, spec, changes, taken)
+            place = spec.place("index", "name")
+            problems[spec.name] = _problem(place, spec.name, "name-taken", message, hint)
+    return problems
 
 
 def _by_hand(old: IndexSpec, spec: IndexSpec, change: Change, changes: Sequence[Change]) -> str:
@@ -182,7 +306,7 @@ def _by_hand(old: IndexSpec, spec: IndexSpec, change: Change, changes: Sequence[
             "describe the new documents in a spec of another name and index.name, fill that index, move the "
             "applications over, and remove this spec in a later revision"
         )
-    keywords = changes_between(old, spec)
+    keywords = changes_between(old, _keeping(old, spec))
     where = ""
     if change.option in ("dims", "datatype") and change.field is not None:
         path = f"{spec.field(change.field).path}_new"
@@ -195,6 +319,8 @@ def _by_hand(old: IndexSpec, spec: IndexSpec, change: Change, changes: Sequence[
     what = "vectors" if change.kind == "re_embed" or where else "values"
     line = source.one_line(f"op.{rest.name}", [rest.index], rest.keywords)
     hint = f"`vecmigrate revision -m …`, in it op.run(…) that writes the {what}{where}, and then {line}"
+    if change.option in MEANINGS:
+        return f"{hint}; where every stored value means the same either way, that last call alone will do"
     if change.option == "field" and change.kind == "rewrite":
         return f"leave that out, and the field is added without; or {hint}"
     return hint
@@ -243,6 +369,7 @@ def _way_back(calls: Sequence[Call]) -> str:
         "create_index": "drops what was created; documents stay",
         "drop_index": "creates what was dropped anew, over the documents that are there",
         "rename_index": "gives back the old names",
+        "set_aliases": "sets the aliases of before; where they were not known, all stay",
     }
     used = dict.fromkeys(item.name for item in reversed(calls))
     return _paragraph(f"Downgrade {'; '.join(ways[name] for name in used)}.")

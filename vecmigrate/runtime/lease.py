@@ -3,6 +3,10 @@
 Protocol: `SET NX`-like acquisition by Lua that also gives out a growing token; the key expires by itself;
 every write is a Lua call that first compares the lease's identity, `token:runner`. So a runner that slept
 past its lease cannot write, however late it wakes (see M. Kleppmann, "How to do distributed locking", 2016).
+
+The identity alone would survive in a server that lost writes and came back from a snapshot or a lagging
+replica. So every fenced write counts up `seq` in the lease, and says which number was confirmed last: a server
+that knows of fewer ends the run.
 """
 
 from __future__ import annotations
@@ -25,11 +29,14 @@ from uuid import uuid4
 import redis
 
 from vecmigrate import interruption
-from vecmigrate.errors import LeaseLostError, LockedError
+from vecmigrate.backfill.books import Fence
+from vecmigrate.errors import LeaseLostError, LockedError, ServerWentBackError
 from vecmigrate.runtime.keys import LedgerKeys
 from vecmigrate.runtime.own_client import own_client
 
 POLL_SECONDS = 0.25
+# Without it Redis refuses every script that writes once maxmemory is reached, those that free memory too.
+_ALLOW_OOM = "#!lua flags=allow-oom\n"
 _GIVE_BACK_SECONDS = 0.8
 
 
@@ -104,14 +111,19 @@ class Lease:
         self._seconds = seconds
         self._wait = wait
         self._command = command
-        self._guarded = client.register_script(script("guarded.lua"))
-        self._renew = client.register_script(script("renew.lua"))
+        text = script("guarded.lua")
+        self._guarded = client.register_script(_ALLOW_OOM + text)
+        self._guarded_growing = client.register_script(text)
+        self._take_over = client.register_script(_ALLOW_OOM + script("take_over.lua"))
+        self._renew = client.register_script(_ALLOW_OOM + script("renew.lua"))
+        self._touch = client.register_script(script("touch.lua"))
         self._stop = threading.Event()
         self._lost = threading.Event()
         self._valid_until = 0.0
         self._heartbeat: threading.Thread | None = None
         self._runner = ""
         self.identity = ""
+        self.fence = Fence()
 
     def __enter__(self) -> Lease:
         """Take it, and keep it by a heartbeat until the block ends."""
@@ -130,7 +142,7 @@ class Lease:
             raise
 
     def _take(self, runner: str) -> Lease:
-        acquire = self._client.register_script(script("acquire.lua"))
+        acquire = self._client.register_script(_ALLOW_OOM + script("acquire.lua"))
         deadline = time.monotonic() + self._wait
         while True:
             asked = time.monotonic()
@@ -198,25 +210,64 @@ class Lease:
         self,
         *commands: Sequence[str | bytes | int],
         keys: Sequence[str] = (),
+        grows: bool = False,
         client: redis.Redis | None = None,
     ) -> Any:
         """Run `commands` in one atomic step with the check of the lease; the reply is that of the last one.
 
-        They go over `client` where one is given.
+        With `grows` a server that is out of memory refuses them; without, they are small or free memory. They
+        go over `client` where one is given.
 
         Raises:
             LeaseLostError: The lease was lost; none of the commands ran.
+            ServerWentBackError: The server lost writes of this run; none of the commands ran.
         """
+        run = self._guarded_growing if grows else self._guarded
+        return self._fenced(run, [self._keys.lease, *keys], (), commands, client)
+
+    def take_over(
+        self,
+        name: str,
+        physical: str,
+        *commands: Sequence[str | bytes | int],
+        keys: Sequence[str] = (),
+    ) -> bool:
+        """Drop the plain index `name`, if there is one, let an alias of that name lead to `physical`, and run
+        `commands`: all in one atomic step with the check of the lease.
+
+        With `physical` empty no alias is set. Returns whether a plain index was dropped; raises as `guarded`.
+        """
+        keys = [self._keys.lease, *keys]
+        return bool(self._fenced(self._take_over, keys, (name, physical), commands))
+
+    def touch(self, documents: Sequence[bytes], storage: str, paths: Sequence[str]) -> list[int]:
+        """Write a value of each of `documents` anew, in one atomic step with the check of the lease.
+
+        Gives 1 for each document that was there, else 0; nothing about it changes. `paths` are tried first.
+        Raises as `guarded`.
+        """
+        keys: list[str | bytes] = [self._keys.lease, *documents]
+        return [int(there) for there in self._fenced(self._touch, keys, (storage, *paths), ())]
+
+    def _fenced(
+        self,
+        run: Any,
+        keys: Sequence[str | bytes],
+        first: Sequence[str],
+        commands: Sequence[Sequence[str | bytes | int]],
+        client: redis.Redis | None = None,
+    ) -> Any:
         self.check()
-        words: list[str | bytes | int] = [self.identity]
+        words: list[str | bytes | int] = [self.identity, self.fence.seq, *first]
         for command in commands:
             words += [len(command), *command]
         try:
-            return self._guarded(keys=[self._keys.lease, *keys], args=words, client=client)
+            seq, reply = run(keys=keys, args=words, client=client)
         except redis.ResponseError as error:
-            if str(error).startswith("FENCED"):
-                raise LeaseLostError from error
+            raise_fenced(error)
             raise
+        self.fence.confirmed(int(seq))
+        return reply
 
     def _beat(self) -> None:
         while not self._stop.wait(self._seconds / 3):
@@ -247,6 +298,15 @@ class Lease:
             "machine",
             machine(),
         ]
+
+
+def raise_fenced(error: redis.ResponseError) -> None:
+    """Raise what the fence's refusal `error` means; do nothing where it is another error."""
+    text = str(error)
+    if text.startswith("FENCED"):
+        raise LeaseLostError from error
+    if text.startswith("WENTBACK"):
+        raise ServerWentBackError(text) from error
 
 
 def machine() -> str:

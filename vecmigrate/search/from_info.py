@@ -6,11 +6,11 @@ server's default, and `differences(spec, info)` is empty for what can be seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from vecmigrate.search.ddl import indexed_fields, number_word
-from vecmigrate.search.reply import Info
+from vecmigrate.search.reply import Info, index_name
 from vecmigrate.spec import defaults
 from vecmigrate.spec.build import VERSION, default_separator
 from vecmigrate.spec.check import load_schema
@@ -30,7 +30,14 @@ _FLAGS: Final = {
 _NO_COMPRESSION: Final = ("", "NONE", "NO_COMPRESSION")
 
 
-def propose(info: Info, *, index: str, name: str | None = None, key: str | None = None) -> Proposal:
+def propose(
+    info: Info,
+    *,
+    index: str,
+    name: str | None = None,
+    key: str | None = None,
+    aliases: Collection[str] | None = None,
+) -> Proposal:
     """The spec of an index that exists.
 
     Args:
@@ -39,6 +46,7 @@ def propose(info: Info, *, index: str, name: str | None = None, key: str | None 
         name: The name of the spec; made from `index` where not given.
         key: The parameter that completes the prefix; `<name>_id` where not given and free. Where it is the
             name of a field, that field is the key.
+        aliases: Every other name that leads to the index; None where that is not known.
 
     Returns:
         The mapping, which still has to be judged by `spec_from_mapping`: an index that has no vector field,
@@ -65,6 +73,12 @@ def propose(info: Info, *, index: str, name: str | None = None, key: str | None 
             unseen.append(
                 f"field {chosen!r}: COMPRESSION (the server fell back to GlobalSQ8; the spec says none)"
             )
+    physical = index_name(info)
+    if physical not in (alias, index) and physical.rpartition("@")[0] != alias:
+        notes.append(
+            f"the index behind {alias!r} is itself called {physical!r}: whoever asks for that name finds "
+            "nothing after the first rebuild"
+        )
     prefixes = [str(prefix) for prefix in definition.get("prefixes", ())]
     if not any(prefixes):
         notes.append("the index has no prefix: it takes in every key, and a spec needs a prefix")
@@ -76,6 +90,7 @@ def propose(info: Info, *, index: str, name: str | None = None, key: str | None 
             "name": alias,
             "prefix": prefixes[0] if len(prefixes) == 1 else prefixes,
             **({"storage": storage} if storage != defaults.STORAGE else {}),
+            "aliases": None if aliases is None else sorted(set(aliases) - {alias}),
             **_index(definition, info),
         },
         "key": key or key_name(name, fields),

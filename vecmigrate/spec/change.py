@@ -9,7 +9,8 @@ The keywords are, in the order in which they are applied:
     fields={name: {…}}           fields that are new, or new as a whole: as a spec gives them
     <field>={option: value}      options of one field; None takes an option back to its default
     change_fields={name: {…}}    the same for fields whose names are taken by other keywords
-    index={option: value}        options of the index, likewise; `name` is for op.rename_index
+    index={option: value}        options of the index, likewise; `name` is for op.rename_index, unless
+                                 the index itself is called so before or after it (`alias: false`)
     key="…"                      the parameter that completes the prefix
     field_order=[name, …]        needed only where the order decides, as for several fields of one path
 
@@ -27,7 +28,7 @@ from vecmigrate.errors import Problem, SpecError
 from vecmigrate.spec import defaults
 from vecmigrate.spec.build import ALGORITHM_CLASSES, spec_from_mapping, spec_to_mapping
 from vecmigrate.spec.implied import default_path
-from vecmigrate.spec.model import IndexSpec, VectorField
+from vecmigrate.spec.model import IndexOptions, IndexSpec, VectorField
 from vecmigrate.spec.paths import PathUse, written_names
 from vecmigrate.spec.problems import nearest
 
@@ -53,6 +54,13 @@ def same_index(one: IndexSpec, other: IndexSpec) -> bool:
     return _essence(one) == _essence(other)
 
 
+def same_aliases(one: IndexOptions, other: IndexOptions) -> bool:
+    """Whether both name the same aliases beside `name`, in whatever order, or both do not know them."""
+    if one.aliases is None or other.aliases is None:
+        return one.aliases == other.aliases
+    return set(one.aliases) == set(other.aliases)
+
+
 def change_spec(spec: IndexSpec, changes: Mapping[str, Any]) -> IndexSpec:
     """`spec` with `changes`; its helpers are those of a spec that says nothing about them.
 
@@ -60,7 +68,7 @@ def change_spec(spec: IndexSpec, changes: Mapping[str, Any]) -> IndexSpec:
         SpecError: A keyword names no field, or what comes out is no spec.
     """
     names = {item.name for item in spec.fields}
-    problems = list(_unknown(names, changes))
+    problems = list(_unknown(names, changes, own_name=not spec.index.alias))
     if problems:
         raise SpecError(problems)
     mapping = _explicit(spec)
@@ -79,6 +87,9 @@ def change_spec(spec: IndexSpec, changes: Mapping[str, Any]) -> IndexSpec:
     for name, options in _field_changes(changes).items():
         fields[name] = _with_options(fields[name], options)
     mapping["index"] = _merged(mapping["index"], changes.get("index", {}))
+    if spec.index.ask_aliases and "aliases" not in changes.get("index", {}):
+        # None, which takes an option away elsewhere, is what this one says: still to be answered.
+        mapping["index"]["aliases"] = None
     mapping["key"] = changes.get("key", spec.key)
     order = [name for name in changes.get("field_order", ()) if name in fields]
     fields = {name: fields[name] for name in (*order, *fields)}
@@ -102,9 +113,14 @@ def renamed_fields(old: IndexSpec, new: IndexSpec) -> dict[str, str]:
 def changes_between(old: IndexSpec, new: IndexSpec) -> dict[str, Any]:
     """The fewest keywords with which `change_spec` leads from `old` to `new`, as far as `same_index` sees.
 
-    The names of spec and alias are left as they are: renaming is an operation of its own.
+    The names of spec and alias are left as they are: renaming is an operation of its own. Where the index
+    itself has the name (`alias: false`), a new name is a new index, and so a change like others.
     """
-    index = dataclasses.replace(new.index, name=old.index.name)
+    index = new.index
+    if old.index.alias and new.index.alias:
+        index = dataclasses.replace(index, name=old.index.name)
+    if same_aliases(old.index, new.index):
+        index = dataclasses.replace(index, aliases=old.index.aliases)
     target = dataclasses.replace(new, name=old.name, index=index)
     # Options that are implied are left out where they are then implied in the result too.
     for explicit in (False, True):
@@ -180,7 +196,7 @@ def _field_changes(changes: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {**found, **changes.get("change_fields", {})}
 
 
-def _unknown(names: Iterable[str], changes: Mapping[str, Any]) -> Iterator[Problem]:
+def _unknown(names: Iterable[str], changes: Mapping[str, Any], *, own_name: bool) -> Iterator[Problem]:
     """A problem for each keyword of the wrong type, and for each field that is not there to be changed."""
     misshapen = dict(_misshapen(changes))
     yield from misshapen.values()
@@ -196,7 +212,8 @@ def _unknown(names: Iterable[str], changes: Mapping[str, Any]) -> Iterator[Probl
             yield _no_field(name, name, known)
         elif not isinstance(body, Mapping):
             yield Problem(name, 0, 0, "wrong-type", f"`{name}` is {body!r}", "a mapping of options to values")
-    if "name" in sound.get("index", {}):
+    index = sound.get("index", {})
+    if "name" in index and not own_name and index.get("alias") is not False:
         message = "an index is not renamed along with other changes"
         yield Problem("index.name", 0, 0, "unknown-key", message, "op.rename_index before or after it")
 
@@ -252,4 +269,7 @@ def _essence(spec: IndexSpec) -> object:
         item.name: item if item.name in written else dataclasses.replace(item, source="argument")
         for item in spec.fields
     }
-    return spec.name, spec.key, spec.index, fields
+    index = spec.index
+    if index.aliases is not None:
+        index = dataclasses.replace(index, aliases=tuple(sorted(index.aliases)))
+    return spec.name, spec.key, index, fields

@@ -185,13 +185,18 @@ Field: TypeAlias = TextField | TagField | NumericField | GeoField | GeoShapeFiel
 class IndexOptions:
     """Everything that FT.CREATE says before SCHEMA.
 
-    `name` is what applications query: an alias. `stopwords` None means the server's own list, an empty
-    tuple none at all. `temporary` is in seconds.
+    `name` is what applications query: an alias, or with `alias` false the index itself. `aliases` are further
+    names that lead to it; None means that nobody knows them, an empty tuple that there are none. With
+    `ask_aliases` (`aliases: null`) somebody has to say so before the index may be dropped, which takes them
+    along. `stopwords` None means the server's own list, an empty tuple none at all. `temporary` is in seconds.
     """
 
     name: str
     prefixes: tuple[str, ...]
     storage: Storage = defaults.STORAGE
+    alias: bool = True
+    aliases: tuple[str, ...] | None = None
+    ask_aliases: bool = False
     filter: str | None = None
     language: str | None = None
     language_field: str | None = None
@@ -206,6 +211,11 @@ class IndexOptions:
     no_freqs: bool = False
     stopwords: tuple[str, ...] | None = None
     skip_initial_scan: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that leads to the index, as far as the spec says them: `name`, then `aliases`."""
+        return (self.name, *(self.aliases or ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,7 @@ CODES: Final[dict[str, str]] = {
     "bad-rename": "`renamed_from` gives a name that something still has, or that two things say they had.",
     "duplicate-field": "Two fields index one path in the same way.",
     "duplicate-name": "Two specs have one name.",
-    "duplicate-index": "Two specs have one index name.",
+    "duplicate-index": "Two indexes have one name or alias, or one index has it twice.",
     "duplicate-prefix": "Two specs have one prefix.",
     "prefix-overlap": "A prefix of one spec begins with a prefix of another.",
     "prefix-open": "A prefix ends without a separator, so that it matches longer names too.",

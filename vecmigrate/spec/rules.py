@@ -71,6 +71,7 @@ def check_rules(mapping: Mapping[str, Any], findings: Findings, *, names: bool =
     _check_text_count(fields, findings)
     _check_renames(mapping, findings)
     _check_prefixes(mapping["index"].get("prefix"), findings)
+    _check_aliases(mapping["index"], findings)
     if findings.is_clean(("index", "storage")):
         storage = mapping["index"].get("storage", defaults.STORAGE)
         _check_index_paths(mapping["index"], storage, findings)
@@ -211,6 +212,13 @@ def _check_prefixes(prefix: str | list[str] | None, findings: Findings) -> None:
             findings.add(
                 "prefix-redundant", ("index", "prefix", number), message, "prefixes that do not overlap"
             )
+
+
+def _check_aliases(index: Mapping[str, Any], findings: Findings) -> None:
+    for number, alias in enumerate(index.get("aliases") or ()):
+        if alias == index.get("name"):
+            message = f"the alias `{alias}` is what `index.name` says already"
+            findings.add("duplicate-index", ("index", "aliases", number), message, "further names only")
 
 
 def _check_index_paths(index: Mapping[str, Any], storage: str, findings: Findings) -> None:
