@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from vecmigrate.search.introspect import differences, invisible, said
-from vecmigrate.search.reply import Info
+from vecmigrate.search.reply import Info, scan_problem
 from vecmigrate.spec.model import IndexSpec
 
 # missing-index   there is no index at all
@@ -21,8 +21,15 @@ from vecmigrate.spec.model import IndexSpec
 # early-alias     applications find an index that is not published yet
 # shadowed        a plain index has the alias's name and hides the index behind it
 # difference      a field or an option is otherwise
+# incomplete-scan the server gave up reading the documents in: some are missing from every answer
 Code: TypeAlias = Literal[
-    "missing-index", "missing-alias", "other-alias", "early-alias", "shadowed", "difference"
+    "missing-index",
+    "missing-alias",
+    "other-alias",
+    "early-alias",
+    "shadowed",
+    "difference",
+    "incomplete-scan",
 ]
 # foreign          made by somebody else
 # other_namespace  owned by another namespace, as the registry of the server says
@@ -91,6 +98,8 @@ class Drift:
                 return (
                     f"a plain index {self.place!r} hides the alias of that name and {self.wanted!r} behind it"
                 )
+            case "incomplete-scan":
+                return f"{self.place} is incomplete: {self.found}"
             case "difference":
                 where = f"field {self.field!r}: " if self.field is not None else ""
                 return (
@@ -204,6 +213,9 @@ def _of_index(wanted: Expected, live: Live) -> Iterator[Drift]:
     if wanted.published:
         yield from _further_names(wanted, live, there)
     if judged is not None and judged in live.indexes:
+        problem = scan_problem(live.indexes[judged])
+        if problem is not None:
+            yield Drift("incomplete-scan", name, judged, None, problem)
         for item in differences(wanted.spec, live.indexes[judged]):
             yield Drift("difference", name, judged, item.wanted, item.found, item.field, item.option)
 
