@@ -37,6 +37,8 @@ _COMMANDS = {
     "downgrade": "database",
     "rollback": "kept",
     "complete": "kept",
+    "heal": "heal",
+    "abandon": "heal",
     "stamp": "database",
     "ensure-version": "ledger",
     "current": "database",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vecmigrate.commands.results import (
         CurrentResult,
         CurrentRevision,
+        IndexStatus,
         KeptStatus,
         PartialStatus,
         RejectsResult,
@@ -98,6 +99,7 @@ def _interruptible(app: App, command: str) -> Iterator[None]:
 @_dry_run
 @wait_option
 @click.option("--accept-changed", is_flag=True, help="Go on although an applied script was changed.")
+@click.option("--release", is_flag=True, help="Apply again what was rolled back.")
 @click.option("--max-rejects", metavar="N|P%", help="Fail a step that sets more items aside than this.")
 @_rebuilding
 @format_option()
@@ -109,6 +111,7 @@ def upgrade(
     dry_run: bool,
     wait: float,
     accept_changed: bool,
+    release: bool,
     max_rejects: str | None,
     max_memory: str | None,
     verify: Verify,
@@ -117,7 +120,8 @@ def upgrade(
 ) -> None:
     """Apply what is pending up to REVISION (default: head).
 
-    A revision that stopped half-way goes on where it stopped.
+    A revision that stopped half-way goes on where it stopped; what was rolled back stays so, unless --release.
+    Then every index is looked at: a hidden alias is mended, an index that is gone is an error.
     """
     from vecmigrate import commands
 
@@ -132,6 +136,7 @@ def upgrade(
             dry_run=dry_run,
             wait=wait,
             accept_changed=accept_changed,
+            release=release,
             max_rejects=max_rejects,
             max_memory=max_memory,
             verify=verify,
@@ -139,6 +144,7 @@ def upgrade(
             yes=yes,
             progress=progress,
         )
+    _warn(app, result)
     app.emit(result, lambda: _upgraded(result))
 
 
@@ -279,6 +285,22 @@ def unlock(app: App, *, force: bool) -> None:
     app.emit(result, lambda: _unlocked(result))
 
 
+def _warn(app: App, result: UpgradeResult) -> None:
+    """What whoever deploys should know, although it is no error."""
+    if result.ahead:
+        app.note(
+            f"warning: the ledger is ahead: no script here has {', '.join(result.ahead)}; a newer release applied "
+            "it, and this one leaves it as it is"
+        )
+    for revision in result.held:
+        app.note(
+            f"warning: {revision} stays rolled back; `vecmigrate upgrade --release` applies it again, as does a "
+            "newer revision that goes on from it"
+        )
+    for text in result.warnings:
+        app.note(f"warning: {text}; `vecmigrate drift` shows more")
+
+
 def _upgraded(result: UpgradeResult) -> str:
     if result.dry_run:
         return _planned(result)
@@ -286,6 +308,7 @@ def _upgraded(result: UpgradeResult) -> str:
     lines = [f"accepted the changed script of {revision}" for revision in result.accepted]
     for outcome in result.revisions:
         lines += _outcome(verb, outcome)
+    lines += [f"mended {item}" for item in result.mended]
     if not result.revisions:
         lines.append(f"nothing to {result.direction}")
     return "\n".join([*lines, f"current: {', '.join(result.current) or 'base'}"])
@@ -362,12 +385,13 @@ def _current(app: App, result: CurrentResult, *, verbose: bool) -> str:
     from vecmigrate import commands
     from vecmigrate.cli.scripts import details
 
-    names = [item.revision for item in result.revisions]
+    names = [item.revision for item in result.revisions if not item.ahead]
     return "\n\n".join(details(commands.show(app.config, name, applied=names)) for name in names)
 
 
 def _current_line(item: CurrentRevision) -> str:
-    return f"{item.revision}{' (head)' if item.is_head else ''}, {item.message}"
+    place = " (ahead: no script here)" if item.ahead else " (head)" if item.is_head else ""
+    return f"{item.revision}{place}, {item.message}"
 
 
 def _status(result: StatusResult) -> str:
@@ -378,7 +402,10 @@ def _status(result: StatusResult) -> str:
         ("current", ", ".join(result.current) or "base"),
         ("heads", ", ".join(result.heads) or "no scripts"),
         ("pending", ", ".join(result.pending) or "nothing"),
+        *(("held", f"{revision} stays rolled back until `upgrade --release`") for revision in result.held),
         *(("half-done", _partial(partial)) for partial in result.partial),
+        *(("index", _index(index)) for index in result.indexes),
+        *(("WRONG", fault) for fault in result.faults),
         *(("kept", told_kept(kept)) for kept in result.kept),
         ("last error", _last_error(result.last_error) if result.last_error else "none"),
         (
@@ -392,6 +419,11 @@ def _status(result: StatusResult) -> str:
     if result.revisions:
         lines += ["", *map(_revision_line, result.revisions)]
     return "\n".join(lines)
+
+
+def _index(index: IndexStatus) -> str:
+    names = f", {', '.join(index.aliases)} → it" if index.aliases else ""
+    return f"{index.name} is {index.physical} ({index.origin} by {index.revision}){names}"
 
 
 def told_kept(kept: KeptStatus) -> str:

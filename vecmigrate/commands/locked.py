@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def locked(
-    session: Session, history: History, command: str, wait: float = 0.0
-) -> Iterator[LedgerWriter]:
+def locked(session: Session, history: History, command: str, wait: float = 0.0) -> Iterator[LedgerWriter]:
     """Hold the lease for the length of the block, over a ledger that is carried over where it is an older one.
 
     Raises:

@@ -69,9 +69,7 @@ class DropIndex(Operation):
             context.progress.message(f"{record.physical}: was there before this migration; left as it is")
             return
         along = {*record.aliases, *(item.what for item in old_names)}
-        if not registry.drop(
-            record.physical, *forget_names, along=along, delete_documents=self.documents
-        ):
+        if not registry.drop(record.physical, *forget_names, along=along, delete_documents=self.documents):
             context.progress.message(f"{record.physical}: is gone already")
 
     def revert(self, step: int, state: State) -> Operation:

@@ -11,7 +11,7 @@ from vecmigrate.operations.base import Context
 from vecmigrate.operations.registry import IndexRecord
 from vecmigrate.operations.state import IndexState
 from vecmigrate.search import ddl, reply
-from vecmigrate.search.introspect import differences
+from vecmigrate.search.introspect import differences, missed
 from vecmigrate.spec.model import IndexSpec
 
 POLL_SECONDS = 0.2
@@ -40,9 +40,7 @@ def build(context: Context, spec: IndexSpec, wanted: str) -> str:
     """
     exact = not spec.index.alias
     while True:
-        physical = context.registry.begin_build(
-            spec.name, spec.index.name if exact else wanted, exact=exact
-        )
+        physical = context.registry.begin_build(spec.name, spec.index.name if exact else wanted, exact=exact)
         info = context.search.info(physical)
         if info is None:
             context.registry.create(ddl.ft_create(spec, physical), physical)
@@ -113,7 +111,9 @@ def wait_until_built(context: Context, physical: str, label: str, total: int | N
 def aliases(spec: IndexSpec, *others: Iterable[str]) -> tuple[str, ...]:
     """Every alias that is to lead to the index of `spec`: its own, those that it names, and `others`."""
     own = (spec.index.name,) if spec.index.alias else ()
-    return tuple(dict.fromkeys((*own, *(spec.index.aliases or ()), *(name for some in others for name in some))))
+    return tuple(
+        dict.fromkeys((*own, *(spec.index.aliases or ()), *(name for some in others for name in some)))
+    )
 
 
 def live_name(context: Context, alias: str) -> str | None:
@@ -159,15 +159,16 @@ def hidden_by(context: Context, record: IndexRecord) -> list[str]:
     return [name for name in record.aliases if name != record.physical and live_name(context, name) == name]
 
 
-def uncover(context: Context, spec: IndexSpec, record: IndexRecord) -> IndexRecord:
+def uncover(context: Context, record: IndexRecord) -> IndexRecord:
     """Drop plain indexes that hide aliases of `record`, where they ask for nothing that ours does not answer.
 
     Raises:
         IndexConflictError: One of them is of another kind; nothing was done.
     """
     hidden = hidden_by(context, record)
+    ours = context.search.info(record.physical) or {}
     for name in hidden:
-        wrong = clashes(spec, context.search.info(name) or {})
+        wrong = missed(ours, context.search.info(name) or {})
         if wrong:
             raise hiding(name, record.physical, wrong)
     if hidden:
@@ -179,26 +180,7 @@ def uncover(context: Context, spec: IndexSpec, record: IndexRecord) -> IndexReco
     return record
 
 
-def clashes(spec: IndexSpec, info: dict[str, Any]) -> list[str]:
-    """What readers of the index in `info` would miss in an index of `spec`: fields, types, documents.
-
-    How a graph is built, and what `spec` has more of, is no matter to them.
-    """
-    return [str(item) for item in differences(spec, info) if not _harmless(item.option, item.field, item.found)]
-
-
-_TUNING = frozenset(
-    {"M", "EF_CONSTRUCTION", "EF_RUNTIME", "EPSILON", "INITIAL_CAP", "BLOCK_SIZE", "algorithm", "WEIGHT",
-     "GRAPH_MAX_DEGREE", "CONSTRUCTION_WINDOW_SIZE", "SEARCH_WINDOW_SIZE", "TRAINING_THRESHOLD", "REDUCE",
-     "COMPRESSION", "NOHL", "NOFREQS", "NOOFFSETS", "NOFIELDS", "MAXTEXTFIELDS", "SCORE"}
-)  # fmt: skip  # read best in rows
-
-
-def _harmless(option: str, field: str | None, found: object) -> bool:
-    return option in _TUNING or (field is not None and option == "field" and found is None)
-
-
-def hiding(name: str, physical: str, wrong: list[str]) -> IndexConflictError:
+def hiding(name: str, physical: str, wrong: Iterable[str]) -> IndexConflictError:
     """The error for a plain index that hides an alias and is another one."""
     return IndexConflictError(
         f"a plain index {name!r} hides the alias of that name, which leads to {physical!r}, and has another "

@@ -49,7 +49,7 @@ class PublishIndex(Operation):
             checked.check(context, record.physical, index.spec)
         else:
             indexes.wait_until_indexed(context, record.physical, index.spec.name)
-        indexes.uncover(context, index.spec, replace(record, aliases=missing))
+        indexes.uncover(context, replace(record, aliases=missing))
         context.registry.point(replace(record, aliases=missing))
 
     def revert(self, step: int, state: State) -> Operation:
@@ -86,9 +86,7 @@ class UnpublishIndex(Operation):
         leading = [
             name for name in record.aliases if indexes.live_name(context, name) == record.physical != name
         ]
-        context.registry.put(
-            replace(record, aliases=()), *(ddl.ft_alias_del(name) for name in leading)
-        )
+        context.registry.put(replace(record, aliases=()), *(ddl.ft_alias_del(name) for name in leading))
 
     def revert(self, step: int, state: State) -> Operation:
         """Publish it."""

@@ -75,10 +75,10 @@ class RenameIndex(Operation):
         kept_name = before in record.aliases or before == record.physical
         names = indexes.aliases(after, record.aliases)
         changed = replace(record, aliases=tuple(item for item in names if item != record.physical))
-        commands = [context.kept.forgotten(self.index_name)]
+        commands: list[tuple[str | bytes, ...]] = [context.kept.forgotten(self.index_name)]
         if kept_name:
             commands.append(context.kept.stored(self._kept(context, name, before, record)))
-        indexes.uncover(context, after, record)
+        indexes.uncover(context, record)
         registry.point(changed, *commands)
         if kept_name:
             context.step.put({"outcome": f"{before} leads there too, until `vecmigrate complete {name}`"})

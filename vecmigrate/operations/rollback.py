@@ -98,7 +98,7 @@ def restore(context: Context, now: IndexState, wanted: IndexState) -> None:
         context.step.put({"outcome": f"{record.physical} is live"})
     elif record is not None and kept is not None:
         indexes.wait_until_indexed(context, kept.what, kept.what)
-        indexes.uncover(context, now.spec, record)
+        indexes.uncover(context, record)
         back = IndexRecord(name, kept.what, kept.origin, kept.revision, _aliases(target, record, kept.what))
         if not record.aliases and target.spec.index.alias:
             back = replace(back, aliases=())

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vecmigrate.errors import IndexConflictError, MemoryLimitError, OperationError, VerificationError
+from vecmigrate.errors import MemoryLimitError, OperationError, VerificationError
 from vecmigrate.operations import checked, indexes
 from vecmigrate.operations.base import Context
 from vecmigrate.operations.kept import Kept
@@ -98,7 +98,7 @@ class Swap:
         record = indexes.record_of(self.context, self.old)
         live = None if record is None else record.physical
         if record is not None:
-            indexes.uncover(self.context, self.old.spec, record)
+            indexes.uncover(self.context, record)
         self.context.step.put({"old": live or "", "physical": self.new.physical})
         if live is None:
             return
@@ -110,6 +110,10 @@ class Swap:
         self.context.step.put({"old_documents": documents})
         self._refuse_too_much(info)
         if live in self._aliases():
+            progress.message(
+                f"{live}: a plain index gives its name to an alias; it cannot be kept for a rollback"
+            )
+        if record is not None and record.origin == "adopted":
             self._refuse_unknown_aliases(live)
         for remark in remarks(search, documents):
             progress.message(remark)
@@ -120,19 +124,14 @@ class Swap:
             )
 
     def _refuse_unknown_aliases(self, live: str) -> None:
-        """Dropping a plain index takes its aliases along; the server must list them, or the spec name them."""
-        progress = self.context.progress
-        progress.message(
-            f"{live}: a plain index gives its name to an alias; it cannot be kept for a rollback"
-        )
-        if self.context.search.aliases_of(live) is not None or self.new.spec.index.aliases is not None:
+        """Dropping an index takes its aliases along; the server must list them, or the spec name them."""
+        if not self.new.spec.index.ask_aliases or self.context.search.aliases_of(live) is not None:
             return
         raise OperationError(
-            f"index {live!r} gives way to an alias of its name, which takes its other aliases along, and this "
-            "server does not list them (expected `index.aliases` in the spec, as `aliases: null` says that "
-            "they are not known)",
-            hint="name every other alias that services ask for, `aliases: []` where there is none, in the spec "
-            f"and in this migration: index={{\"aliases\": []}}",
+            f"index {live!r} was taken over, and other aliases that lead to it would go with it; this server "
+            "does not list them (expected a list in `index.aliases`, found null)",
+            hint="name every other alias that services ask for, or `aliases: []` where there is none, in the "
+            'spec and in this migration, as in index={"aliases": []}',
         )
 
     def _aliases(self) -> tuple[str, ...]:
@@ -268,7 +267,7 @@ class Swap:
         if old is not None and old.physical != physical:
             # A restarted server may still be reading it in; it must not be taken for an empty one.
             indexes.wait_until_indexed(context, old.physical, old.physical, complete=False)
-            indexes.uncover(context, self.old.spec, old)
+            indexes.uncover(context, old)
         names = tuple(name for name in self._aliases() if name != physical)
         new = IndexRecord(self.new.spec.name, physical, "created", self.new.revision, names)
         commands: list[tuple[str | bytes, ...]] = [context.kept.forgotten(physical)]

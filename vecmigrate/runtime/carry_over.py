@@ -114,7 +114,9 @@ def _record(
     alias = index.spec.index.name
     info = index_info(client, alias)
     behind = None if info is None else reply.index_name(info)
-    old_names = tuple(item.what for item in kept.values() if item.kind == "alias" and item.name == index.spec.name)
+    old_names = tuple(
+        item.what for item in kept.values() if item.kind == "alias" and item.name == index.spec.name
+    )
     if behind is not None and (behind in names or behind == alias):
         if behind == alias and index_info(client, index.physical) is not None and index.physical != alias:
             # A plain index hides our alias: it is not the index that the ledger is about.
@@ -143,7 +145,11 @@ def _builds(
         for number, item in enumerate(plan):
             for index in item.operation.apply(item.state, revision):
                 physical = index.physical
-                if index.revision != revision or physical in live or index_info(ledger.client, physical) is None:
+                if (
+                    index.revision != revision
+                    or physical in live
+                    or index_info(ledger.client, physical) is None
+                ):
                     continue
                 if item.operation.target in (index.spec.name,) and physical not in found:
                     found[physical] = Build(physical, index.spec.name, revision, "u", number)

@@ -38,9 +38,7 @@ class RunContext:
     @property
     def registry(self) -> Registry:
         """Which index is whose, and what it is called on the server."""
-        return Registry(
-            self.writer, revision=self.revision, direction=self.direction, step=self.step.number
-        )
+        return Registry(self.writer, revision=self.revision, direction=self.direction, step=self.step.number)
 
     def upgrade_step(self, step: int) -> Step:
         """The step that this revision's upgrade recorded under that number."""

@@ -26,7 +26,6 @@ from vecmigrate.revisions.scripts import (
 )
 from vecmigrate.runtime.ledger import RevisionRecord
 
-
 _OTHER_SERVICE = (
     "where another service shares this Redis, give each a `namespace` of its own in the configuration"
 )
@@ -110,13 +109,16 @@ class History:
                 )
         for revision in self.changed(records):
             script, record = self.scripts[revision], records[revision]
-            foreign = self._is_foreign(script, record, indexes)
+            sums = f"({record.checksum} then, {script.checksum} now)"
+            if self._is_foreign(script, record, indexes):
+                raise HistoryAlteredError(
+                    f"{script.path.name} is not the script that was applied as {revision}, which the ledger "
+                    f"calls {record.message!r} {sums}",
+                    hint=_OTHER_SERVICE,
+                )
             raise HistoryAlteredError(
-                f"{script.path.name} is not what was applied as {revision} (expected checksum "
-                f"{record.checksum}, found {script.checksum})"
-                + (f"; the ledger has it as {record.message!r}" if foreign else ""),
-                hint=_OTHER_SERVICE if foreign else "undo the change and write a new revision, or "
-                "--accept-changed",
+                f"{script.path.name} was changed after it was applied {sums}",
+                hint="undo the change and write a new revision, or --accept-changed",
             )
         return tuple(ahead)
 

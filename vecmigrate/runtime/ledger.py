@@ -111,8 +111,8 @@ class Ledger:
         Raises:
             LedgerFormatError: It is newer than what is known here.
         """
-        stored, by = self.client.hmget(self.keys.meta, "format", "written_by")
-        return self._check_format(stored, by)
+        found: Any = self.client.hmget(self.keys.meta, "format", "written_by")
+        return self._check_format(*found)
 
     def _check_format(self, stored: bytes | None, by: bytes | None) -> int:
         number = int(stored) if stored is not None and stored.isdigit() else 1

@@ -128,9 +128,7 @@ class Registry:
 
     def put(self, record: IndexRecord, *commands: Words) -> None:
         """Store `record` and run `commands`, in one step; no alias moves."""
-        run_together(
-            self._client, self._writer.lease, [*self._stored(record), *commands], keys=self._keys
-        )
+        run_together(self._client, self._writer.lease, [*self._stored(record), *commands], keys=self._keys)
 
     def adopt(self, record: IndexRecord) -> None:
         """Take ownership of an index that is there, and store `record`."""
@@ -180,9 +178,7 @@ class Registry:
             if record.physical == physical:
                 forgotten.append(("HDEL", keys.indexes, record.name))
         drops = [ddl.ft_drop_index(physical, delete_documents=delete_documents)] if there else []
-        run_together(
-            self._client, self._writer.lease, [*drops, *forgotten, *commands], keys=self._keys
-        )
+        run_together(self._client, self._writer.lease, [*drops, *forgotten, *commands], keys=self._keys)
         return there
 
     def leftovers(self, name: str) -> list[Build]:

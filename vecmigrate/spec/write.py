@@ -83,13 +83,10 @@ def field_name(attribute: str, spec: str, taken: Collection[str]) -> str:
     return free
 
 
-def spec_text(
-    mapping: Mapping[str, Any], comments: Iterable[str] = (), *, open_lines: Mapping[str, str] | None = None
-) -> str:
+def spec_text(mapping: Mapping[str, Any], comments: Iterable[str] = ()) -> str:
     """The text of a spec file, which reads back as `mapping`; `comments` stand above it, wrapped.
 
-    `open_lines` are lines that somebody has to decide about, by section: each stands commented out at the end
-    of its section. A field takes one line where that is short enough.
+    A field takes one line where that is short enough.
     """
     lines = []
     for comment in comments:
@@ -106,8 +103,6 @@ def spec_text(
             lines.append(f"{key}:")
             for name, item in value.items():
                 lines += textwrap.indent(_entry(name, item), "  ").splitlines()
-            if key in (open_lines or {}):
-                lines.append(f"  # {(open_lines or {})[key]}")
         else:
             lines += _entry(key, value).splitlines()
     return "\n".join(lines) + "\n"
