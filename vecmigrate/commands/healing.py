@@ -9,7 +9,7 @@ from typing import Any
 from vecmigrate.commands.database import Session, applied_revisions
 from vecmigrate.commands.locked import locked
 from vecmigrate.errors import MissingIndexError, OperationError
-from vecmigrate.operations import indexes
+from vecmigrate.operations import checked, indexes
 from vecmigrate.operations.base import RunOptions
 from vecmigrate.operations.progress import Progress, Silent
 from vecmigrate.operations.registry import IndexRecord
@@ -210,7 +210,8 @@ def _rebuilt(
         writer.lease.check()
     wanted = record.physical if index.spec.index.alias and "@" in record.physical else index.physical
     physical = indexes.build(context, index.spec, wanted)
-    indexes.wait_until_indexed(context, physical, physical)
+    indexes.wait_until_built(context, physical, physical)
+    checked.check(context, physical, index.spec)
     names = indexes.aliases(index.spec, record.aliases) if index.published else ()
     built = IndexRecord(
         record.name, physical, "created", record.revision, tuple(item for item in names if item != physical)
@@ -219,6 +220,8 @@ def _rebuilt(
     if not drop_different:
         _refuse_different(session, built, hidden)
     context.registry.point(built, over_plain=hidden)
+    if fault.kind == "incomplete_scan" and record.physical != physical:
+        context.registry.drop(record.physical)
     return Mended(record.name, fault.kind, record.physical, f"{physical} was built anew, from the migrations")
 
 
