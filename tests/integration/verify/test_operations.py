@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.checked import VECTOR
+from tests.legacy import wait_until
 from vecmigrate.operations import indexes
 from vecmigrate.search import reply
 
@@ -192,3 +193,68 @@ class TestRebuild:
         assert names(client) == ["idx:doc@a1"]
         client.delete("doc:bad")
         assert indexed("upgrade").code == 0
+
+
+class TestScanGivenUp:
+    """RediSearch 8 gives a scan up near maxmemory, and looks ready then."""
+
+    COUNT = 20_000
+
+    @pytest.fixture
+    def short(self, client):
+        """Documents, and a server without the memory for a graph over them."""
+        client.execute_command("FT.CREATE", "probe", "PREFIX", 1, "probe:", "SCHEMA", "x", "TAG")
+        errors = reply.parse_info(client.execute_command("FT.INFO", "probe"))["Index Errors"]
+        client.execute_command("FT.DROPINDEX", "probe")
+        if "background indexing status" not in errors:
+            pytest.skip("this RediSearch never gives a scan up")
+        with client.pipeline(transaction=False) as pipe:
+            for n in range(self.COUNT):
+                pipe.hset(f"doc:{n}", mapping={"embedding": VECTOR * 96})
+            pipe.execute()
+        client.config_set("maxmemory", client.info("memory")["used_memory"] + 20_000_000)
+        yield client
+        client.config_set("maxmemory", 0)
+
+    FIELDS = FIELDS | {"embedding": {"type": "vector", "dims": 384, "algorithm": "flat"}}
+
+    def test_nothing_is_published_and_it_can_be_done_again(self, project, short):
+        project.script("a1", f"create(op, 'doc', fields={self.FIELDS!r})")
+        ran = project("upgrade")
+        assert ran.code == 1
+        assert "and not all: the scan of the documents was broken off: OOM failure" in ran.err
+        assert names(short) == []
+        short.config_set("maxmemory", 0)
+        ran = project("upgrade")
+        assert ran.code == 0, ran.err
+        assert held(short) == self.COUNT
+
+    def test_one_that_is_live_is_told_of_and_healed(self, project, short):
+        limit = short.config_get("maxmemory")["maxmemory"]
+        short.config_set("maxmemory", 0)
+        project.script("a1", f"create(op, 'doc', fields={self.FIELDS!r})")
+        assert project("upgrade").code == 0
+        info = reply.parse_info(short.execute_command("FT.INFO", "idx:doc"))
+        words = ["FT.CREATE", "idx:doc@a1", "PREFIX", 1, "doc:", "SCHEMA", "embedding", "VECTOR", "FLAT", 6]
+        words += ["TYPE", "FLOAT32", "DIM", 384, "DISTANCE_METRIC", "COSINE"]
+        assert [item["attribute"] for item in info["attributes"]] == ["embedding"]
+        short.execute_command("FT.DROPINDEX", "idx:doc@a1")
+        short.config_set("maxmemory", limit)
+        short.execute_command(*words)
+        short.execute_command("FT.ALIASADD", "idx:doc", "idx:doc@a1")
+        wait_until(
+            lambda: reply.scan_problem(reply.parse_info(short.execute_command("FT.INFO", "idx:doc"))),
+            "the scan was given up",
+        )
+        short.config_set("maxmemory", 0)
+        drift = project("drift")
+        assert drift.code == 1
+        assert "is incomplete: the scan of the documents was broken off" in drift.out + drift.err
+        ran = project("upgrade")
+        assert ran.code == 1
+        assert "vecmigrate heal" in ran.err
+        assert project("heal").code == 0
+        assert held(short) == self.COUNT
+        assert len(names(short)) == 1
+        assert project("drift").code == 0
+        assert project("upgrade").code == 0
