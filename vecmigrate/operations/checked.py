@@ -58,7 +58,7 @@ def check(
     progress.start(f"checking the documents of {physical}", total, "documents")
     asking: AbstractContextManager[Scratch | None] = nullcontext()
     if spec.index.filter is not None:
-        asking = _scratch(context, spec, physical)
+        asking = _scratch(context, spec)
     with asking as scratch:
         found = check_documents(
             context.client,
@@ -111,7 +111,7 @@ def refuse_unfit(context: Context, physical: str, spec: IndexSpec, fields: Seque
     from vecmigrate.verify.unfit import unfit_documents
 
     context.progress.start(f"looking for values that do not fit {', '.join(fields)}", None, "documents")
-    with _scratch(context, spec, physical) as scratch:
+    with _scratch(context, spec) as scratch:
         found = unfit_documents(
             context.client,
             Built(physical, spec),
@@ -136,12 +136,12 @@ def _told(context: Context, seen: int) -> None:
 
 
 @contextmanager
-def _scratch(context: Context, spec: IndexSpec, physical: str) -> Iterator[Scratch]:
-    """The right to make a small index beside `physical`; a later run knows it, and drops what was left."""
+def _scratch(context: Context, spec: IndexSpec) -> Iterator[Scratch]:
+    """The right to make a small index `<index.name>@check`; a later run knows it, and drops what was left."""
     from vecmigrate.verify.scratch import Scratch
 
     registry = context.registry
-    name = registry.begin_build(f"{spec.name} (check)", f"{physical}.check")
+    name = registry.begin_build(f"{spec.name} (check)", f"{spec.index.name}@check")
     try:
         yield Scratch(name, lambda words: registry.create(words, name), lambda: _drop(context, spec, name))
     finally:
