@@ -20,16 +20,10 @@ from vecmigrate.spec.model import IndexSpec
 # other-alias     applications query another index
 # early-alias     applications find an index that is not published yet
 # shadowed        a plain index has the alias's name and hides the index behind it
+# incomplete      the server gave its scan up, so documents are missing from every answer
 # difference      a field or an option is otherwise
-# incomplete-scan the server gave up reading the documents in: some are missing from every answer
 Code: TypeAlias = Literal[
-    "missing-index",
-    "missing-alias",
-    "other-alias",
-    "early-alias",
-    "shadowed",
-    "difference",
-    "incomplete-scan",
+    "missing-index", "missing-alias", "other-alias", "early-alias", "shadowed", "incomplete", "difference"
 ]
 # foreign          made by somebody else
 # other_namespace  owned by another namespace, as the registry of the server says
@@ -98,8 +92,8 @@ class Drift:
                 return (
                     f"a plain index {self.place!r} hides the alias of that name and {self.wanted!r} behind it"
                 )
-            case "incomplete-scan":
-                return f"{self.place} is incomplete: {self.found}"
+            case "incomplete":
+                return f"index {self.place!r} is incomplete: {self.found}"
             case "difference":
                 where = f"field {self.field!r}: " if self.field is not None else ""
                 return (
@@ -215,7 +209,7 @@ def _of_index(wanted: Expected, live: Live) -> Iterator[Drift]:
     if judged is not None and judged in live.indexes:
         problem = scan_problem(live.indexes[judged])
         if problem is not None:
-            yield Drift("incomplete-scan", name, judged, None, problem)
+            yield Drift("incomplete", name, judged, None, problem)
         for item in differences(wanted.spec, live.indexes[judged]):
             yield Drift("difference", name, judged, item.wanted, item.found, item.field, item.option)
 
