@@ -177,7 +177,7 @@ def for_index(spec: IndexSpec) -> list[Need]:
 
 
 def for_names(names: Iterable[str]) -> list[Need]:
-    """What `rollback`, `complete`, `heal` and `abandon` need beside the ledger for these indexes and aliases."""
+    """What `rollback`, `complete`, `heal` and `abandon` need beside the ledger, for these indexes."""
     commands = (*_ALIASES, "ft.dropindex", "ft.info")
     return [Need(command, Key(name, name)) for name in names for command in commands]
 
@@ -240,7 +240,8 @@ def _ledger_key(namespace: str) -> Key:
 
 def _index_keys(spec: IndexSpec) -> list[Key]:
     name = spec.index.name
-    return [Key(name, name), Key(f"{name}@{_NOBODY}", f"{name}@*")]
+    further = [Key(alias, alias) for alias in spec.index.aliases or ()]
+    return [Key(name, name), *further, Key(f"{name}@{_NOBODY}", f"{name}@*")]
 
 
 def _document_keys(spec: IndexSpec) -> list[Key]:

@@ -106,14 +106,42 @@ def test_whole_flows(acl):
     acl.must("status")
     acl.must("drift")
     acl.must("rejects")
-    acl.must("rollback", "cat")
+    acl.must("rollback", "cat", "--accept-broken-readers")
     acl.must("status")
-    acl.must("upgrade", "--format", "json")
+    acl.must("upgrade", "--release", "--format", "json")
     acl.must("stamp", "head")
+    # What others do to our alias is mended under the same rights.
+    acl.admin.execute_command("FT.ALIASDEL", "idx:cat")
+    acl.must("heal")
+    acl.admin.execute_command("FT.CREATE", "idx:cat", "PREFIX", 1, "cat:", "SCHEMA", "other", "TEXT")
+    acl.must("heal", "--drop-different")
     acl.must("complete")
+    acl.must("ensure-version")
     acl.must("downgrade", "base")
     acl.must("upgrade", "head")
     acl.must("unlock")
+    acl.must("stamp", "base", "--purge")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "op.alter_index('cat', add={'age': {'type': 'numeric'}})",
+        "op.rename_index('cat', index_name='idx:kitty')",
+        "op.set_aliases('cat', ['idx:live'])",
+        "op.drop_index('cat')",
+        "op.rollback('cat')\nop.complete('cat')",
+    ],
+)
+def test_every_operation(acl, body):
+    project = acl.project
+    project.script("b1", REBUILD, down="a1")
+    project.script("c1", body, down="b1")
+    acl.user(rights.acl_rules(upgrade_needs(project)))
+    acl.must("upgrade", "--yes")
+    acl.must("drift")
+    acl.must("downgrade", "b1")
+    acl.must("downgrade", "base")
 
 
 def test_reading(acl):
