@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vecmigrate.operations.base import Operation
+from vecmigrate.operations.recorder import Recorded
 from vecmigrate.operations.state import State
 from vecmigrate.runtime.history import Plan
 from vecmigrate.runtime.keys import OWNERS, LedgerKeys
@@ -159,11 +160,18 @@ def for_plans(namespace: str, plans: Iterable[Plan]) -> list[Need]:
     """What it needs to carry out plans: `upgrade` and `downgrade`."""
     found = for_ledger(namespace)
     for plan in plans:
-        for item in plan.recorded:
-            specs = _specs(item.operation, item.state, plan.script.revision)
-            for spec in specs:
-                found += for_index(spec)
-            found += _of_operation(item.operation, specs, namespace)
+        found += for_operations(namespace, plan.recorded, plan.script.revision)
+    return unique(found)
+
+
+def for_operations(namespace: str, recorded: Iterable[Recorded], revision: str) -> list[Need]:
+    """What it needs to carry out the operations of one revision."""
+    found = for_ledger(namespace)
+    for item in recorded:
+        specs = _specs(item.operation, item.state, revision)
+        for spec in specs:
+            found += for_index(spec)
+        found += _of_operation(item.operation, specs, namespace)
     return unique(found)
 
 
