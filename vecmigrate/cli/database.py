@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 from vecmigrate.cli.app import App, Command, format_option, pass_app
+from vecmigrate.cli.holding_back import backfill_options, throttle_options
 from vecmigrate.cli.progress import duration, progress_for
 from vecmigrate.errors import EXIT_FINDINGS
 
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
     )
     from vecmigrate.operations.base import Verify
     from vecmigrate.runtime.runner import RevisionOutcome, StepOutcome
-
-_EXIT_TERMINATED = 128 + 15
 
 _dry_run = click.option("--dry-run", is_flag=True, help="Print the Redis commands; change nothing.")
 wait_option = click.option(
@@ -74,27 +70,6 @@ def _rebuilding(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM: end as after Ctrl-C, so that the lease is given back, with the exit code that is usual."""
-
-    exit_code = _EXIT_TERMINATED
-
-
-@contextmanager
-def _interruptible(app: App, command: str) -> Iterator[None]:
-    """Let SIGTERM end the block in order, and say after an interruption how to go on."""
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, on_signal)
-    app.when_interrupted = f"the ledger knows how far it got: `vecmigrate {command}` goes on from there"
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 @click.command(cls=Command)
 @click.argument("revision", default="head")
 @_dry_run
@@ -102,7 +77,9 @@ def _interruptible(app: App, command: str) -> Iterator[None]:
 @click.option("--accept-changed", is_flag=True, help="Go on although an applied script was changed.")
 @click.option("--release", is_flag=True, help="Apply again what was rolled back.")
 @click.option("--max-rejects", metavar="N|P%", help="Fail a step that sets more items aside than this.")
+@backfill_options
 @_rebuilding
+@throttle_options
 @format_option()
 @pass_app
 def upgrade(
@@ -114,10 +91,14 @@ def upgrade(
     accept_changed: bool,
     release: bool,
     max_rejects: str | None,
+    max_deletes: str | None,
+    allow_eviction: bool,
     max_memory: str | None,
     verify: Verify,
     min_recall: float | None,
     yes: bool,
+    max_rate: float | None,
+    max_latency: float | None,
 ) -> None:
     """Apply what is pending up to REVISION (default: head).
 
@@ -127,7 +108,6 @@ def upgrade(
     from vecmigrate import commands
 
     with (
-        _interruptible(app, "upgrade"),
         app.session(wait=wait) as session,
         progress_for(json_lines=app.json, quiet=app.quiet) as progress,
     ):
@@ -139,10 +119,14 @@ def upgrade(
             accept_changed=accept_changed,
             release=release,
             max_rejects=max_rejects,
+            max_deletes=max_deletes,
+            allow_eviction=allow_eviction,
             max_memory=max_memory,
             verify=verify,
             min_recall=min_recall,
             yes=yes,
+            max_rate=max_rate,
+            max_latency=max_latency,
             progress=progress,
         )
     _warn(app, result)
@@ -154,6 +138,7 @@ def upgrade(
 @_dry_run
 @wait_option
 @_rebuilding
+@throttle_options
 @format_option()
 @pass_app
 def downgrade(
@@ -166,6 +151,8 @@ def downgrade(
     verify: Verify,
     min_recall: float | None,
     yes: bool,
+    max_rate: float | None,
+    max_latency: float | None,
 ) -> None:
     """Take back what is applied above REVISION.
 
@@ -174,7 +161,6 @@ def downgrade(
     from vecmigrate import commands
 
     with (
-        _interruptible(app, "downgrade"),
         app.session(wait=wait) as session,
         progress_for(json_lines=app.json, quiet=app.quiet) as progress,
     ):
@@ -187,6 +173,8 @@ def downgrade(
             verify=verify,
             min_recall=min_recall,
             yes=yes,
+            max_rate=max_rate,
+            max_latency=max_latency,
             progress=progress,
         )
     app.emit(result, lambda: _upgraded(result))
@@ -352,6 +340,7 @@ _VERIFIED = {
     "verified_equal": "equal",
     "verified_newer": "newer at the destination",
     "verified_deleted": "deleted at the destination",
+    "verified_evicted_or_deleted": "evicted or deleted at the destination",
     "verified_refreshed": "brought up to date",
     "verified_late": "came late",
     "verified_removed": "gone from the source",
@@ -407,6 +396,7 @@ def _status(result: StatusResult) -> str:
         *(("half-done", _partial(partial)) for partial in result.partial),
         *(("index", _index(index)) for index in result.indexes),
         *(("WRONG", fault) for fault in result.faults),
+        *((("held back", f"{result.paused}; `vecmigrate resume` goes on"),) if result.paused else ()),
         *(("kept", told_kept(kept)) for kept in result.kept),
         ("last error", _last_error(result.last_error) if result.last_error else "none"),
         (
@@ -441,7 +431,7 @@ def _partial(partial: PartialStatus) -> str:
         f"{partial.revision} is {partial.status} at step {partial.step} ({partial.operation or 'not begun'})",
         *([f"stage {partial.values['stage']}"] if "stage" in partial.values else []),
         *([f"cursor {partial.cursor}"] if partial.cursor else []),
-        *filter(None, [_counts(partial.values)]),
+        *filter(None, [_counts(partial.values), partial.values.get("held")]),
         *([f"error: {partial.error}"] if partial.error else []),
     ]
     return ", ".join(parts)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 import redis
 
+from vecmigrate.backfill.throttle import read_pause
 from vecmigrate.commands.results import (
     CurrentResult,
     CurrentRevision,
@@ -93,7 +94,11 @@ def open_session(
             url = stack.enter_context(EmbeddedRedis(parse_embedded_url(url))).url
         address = parse_url(url, source)
         stack.enter_context(translate_redis_errors(address))
-        client, server = connect.reach(address, lambda: connect.connect(address), wait=wait)
+        # What takes longer than the lease lives comes too late.
+        answer_seconds = min(config.lease_seconds, connect.ANSWER_SECONDS)
+        client, server = connect.reach(
+            address, lambda: connect.connect(address, answer_seconds=answer_seconds), wait=wait
+        )
         stack.callback(client.close)
         ledger = Ledger(client, namespace or config.namespace)
         stack.enter_context(_naming_rights(ledger, changes=wait is not None))
@@ -197,6 +202,7 @@ def status(session: Session) -> StatusResult:
         kept=tuple(kept_status(session.client, item) for item in read_kept(session.ledger).values()),
         indexes=tuple(_index_status(item) for item in indexes.values()),
         faults=tuple(map(str, look(session.client, indexes))),
+        paused=read_pause(session.client, session.ledger.keys.pause),
     )
 
 
@@ -235,14 +241,16 @@ def rejects(session: Session, revision: str | None = None) -> RejectsResult:
     return RejectsResult(items, rejected=len(items) - remarks, remarks=remarks)
 
 
-def parse_reject_limit(text: str | None) -> RejectLimit | None:
-    """`10` or `2.5%` as a limit; raises ConfigError for anything else."""
+def parse_reject_limit(text: str | None, what: str = "rejects") -> RejectLimit | None:
+    """`10` or `2.5%` as a limit on `what`; raises ConfigError for anything else."""
     if text is None:
         return None
     found = _REJECT_LIMIT.fullmatch(text.strip())
     share = float(found["number"]) / 100 if found and found["percent"] else None
     if found is None or (share is None and "." in found["number"]) or (share is not None and share > 1):
-        raise ConfigError(f"{text!r} is no limit on rejects (a number such as 10, or a share such as 2.5%)")
+        raise ConfigError(
+            f"{text!r} is no limit on {what} (expected a number such as 10, or a share such as 2.5%)"
+        )
     return RejectLimit(share=share) if share is not None else RejectLimit(count=int(found["number"]))
 
 

@@ -69,8 +69,9 @@ class _Scratch:
         """The value that was put."""
         return self.values.get(name)
 
-    def put(self, values: Mapping[str, str | int]) -> None:
-        """Remember it for the length of the command."""
+    def put(self, values: Mapping[str, str | int], *commands: Sequence[str | bytes | int]) -> None:
+        """Remember it for the length of the command; such a step runs no commands."""
+        assert not commands  # noqa: S101 - only operations that call a user's code pass any
         self.values.update({name: str(value) for name, value in values.items()})
 
 

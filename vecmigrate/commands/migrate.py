@@ -17,7 +17,7 @@ from vecmigrate.commands.locked import locked, told
 from vecmigrate.commands.results import PlannedRevision, PlannedStep, UpgradeResult
 from vecmigrate.errors import ConfigError, HistoryAlteredError
 from vecmigrate.operations.base import RunOptions, Verify
-from vecmigrate.operations.progress import Progress, Silent
+from vecmigrate.operations.progress import Guarded, Progress, Silent
 from vecmigrate.runtime.carry_over import indexes_of
 from vecmigrate.runtime.history import History, Plan
 from vecmigrate.runtime.ledger import LedgerWriter, RevisionRecord
@@ -39,6 +39,10 @@ def upgrade(  # one parameter for each option
     verify: Verify = "recall",
     min_recall: float | None = None,
     yes: bool = False,
+    max_deletes: str | None = None,
+    allow_eviction: bool = False,
+    max_rate: float | None = None,
+    max_latency: float | None = None,
     progress: Progress | None = None,
 ) -> UpgradeResult:
     """Apply what is pending up to `revision`; a revision that stopped half-way goes on where it stopped.
@@ -49,7 +53,9 @@ def upgrade(  # one parameter for each option
 
     `max_memory` (such as `2gb`) bounds what the server may use while a rebuilt index is there beside the
     old one; `verify` says how thoroughly it is looked at, `min_recall` what recall@10 it must reach.
-    Documents are deleted only with `yes`.
+    Documents are deleted only with `yes`. `max_deletes` (`10` or `2.5%`) bounds how many documents the
+    verifying pass of a backfill may remove; `max_rate` (items a second) and `max_latency` (milliseconds by
+    which others are slowed down) hold it back.
 
     Raises:
         HistoryAlteredError: An applied script was changed, or a revision is not of these scripts.
@@ -60,7 +66,15 @@ def upgrade(  # one parameter for each option
         MissingIndexError: An index that the ledger calls applied is gone.
     """
     options = RunOptions(
-        parse_reject_limit(max_rejects), parse_memory(max_memory, session.client), verify, min_recall, yes
+        max_rejects=parse_reject_limit(max_rejects),
+        max_memory=parse_memory(max_memory, session.client),
+        verify=verify,
+        min_recall=min_recall,
+        yes=yes,
+        max_deletes=parse_reject_limit(max_deletes, "deletes"),
+        allow_eviction=allow_eviction,
+        max_rate=max_rate,
+        max_latency=max_latency,
     )
     history = session.history()
     if session.variables.given:
@@ -90,7 +104,7 @@ def upgrade(  # one parameter for each option
             ahead = history.check_unaltered(records)
             runner = Runner(
                 session.client, session.server, session.ledger, history, writer.lease,
-                progress or Silent(), options,
+                Silent() if progress is None else Guarded(progress), options,
             )  # fmt: skip  # the fields read best in one go
             path, held = _path(history, records, revision, release=release)
             if path:
@@ -117,6 +131,8 @@ def downgrade(
     verify: Verify = "recall",
     min_recall: float | None = None,
     yes: bool = False,
+    max_rate: float | None = None,
+    max_latency: float | None = None,
     progress: Progress | None = None,
 ) -> UpgradeResult:
     """Take back what is applied above `revision`, the newest first; the options are those of upgrade.
@@ -126,7 +142,14 @@ def downgrade(
         LockedError, PartialError: As upgrade.
     """
     limit = parse_memory(max_memory, session.client)
-    options = RunOptions(max_memory=limit, verify=verify, min_recall=min_recall, yes=yes)
+    options = RunOptions(
+        max_memory=limit,
+        verify=verify,
+        min_recall=min_recall,
+        yes=yes,
+        max_rate=max_rate,
+        max_latency=max_latency,
+    )
     history = session.history()
     history.check_variables()
     records = session.ledger.revisions()
@@ -147,7 +170,7 @@ def downgrade(
         _refuse_to_go_back(history.check_unaltered(records))
         runner = Runner(
             session.client, session.server, session.ledger, history, writer.lease,
-            progress or Silent(), options,
+            Silent() if progress is None else Guarded(progress), options,
         )  # fmt: skip  # the fields read best in one go
         path = history.graph.downgrade_path(list(records), revision)
         _refuse_to_delete([history.downgrade(name) for name in path], options)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import redis
 
 from vecmigrate.backfill.books import Books
+from vecmigrate.backfill.throttle import Limits, Throttle
 from vecmigrate.operations.base import RunOptions, StepRecord
 from vecmigrate.operations.progress import Progress
 from vecmigrate.operations.state import State
@@ -14,6 +16,7 @@ from vecmigrate.runtime.kept import KeptLedger
 from vecmigrate.runtime.ledger import LedgerWriter, Step, books
 from vecmigrate.runtime.registry import Registry
 from vecmigrate.runtime.search_server import FencedSearch
+from vecmigrate.runtime.watch import Watch, watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,12 @@ class RunContext:
         """The step that this revision's upgrade recorded under that number."""
         return Step(self.writer, self.revision, step, "u")
 
+    def watched(self) -> AbstractContextManager[Watch]:
+        """Watch the server as long as the block lasts, for code that is not ours."""
+        if not isinstance(self.step, Step):
+            raise TypeError("only a step of a revision runs code that is not ours")
+        return watch(self.client, self.step)
+
     def books(self, *, upgrade_step: int | None = None) -> Books:
         """Where a backfill keeps its accounts: of this step, or of that step of the upgrade."""
         return books(self.writer, self.revision, self.step.number if upgrade_step is None else upgrade_step)
@@ -51,3 +60,13 @@ class RunContext:
     def check_lease(self) -> None:
         """Raise LeaseLostError where this runner may not write any more."""
         self.writer.lease.check()
+
+    def throttle(self) -> Throttle:
+        """What holds this step back; what it says is stored as `held` of the step."""
+        limits = Limits(self.options.max_rate, self.options.max_latency)
+        return Throttle(self.client, self.writer.keys.pause, limits, self.check_lease, self._held)
+
+    def _held(self, text: str) -> None:
+        self.step.put({"held": text})
+        if text:
+            self.progress.message(text)

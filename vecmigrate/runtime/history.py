@@ -18,11 +18,10 @@ from vecmigrate.operations.state import State
 from vecmigrate.revisions.graph import RevisionGraph
 from vecmigrate.revisions.scripts import (
     Script,
+    call_script,
     display_path,
     load_module,
     load_scripts,
-    script_error,
-    script_line,
 )
 from vecmigrate.runtime.ledger import RevisionRecord
 
@@ -204,11 +203,4 @@ class History:
         return state
 
     def _call(self, script: Script, function: str, recorder: Recorder) -> None:
-        module = load_module(script)
-        try:
-            getattr(module, function)(recorder)
-        except VecmigrateError as error:
-            place = f"{display_path(script.path)}:{script_line(script, error)}"
-            raise ScriptError(f"{place}: {error.message}", hint=error.hint) from error
-        except Exception as error:
-            raise script_error(script, error) from error
+        call_script(script, load_module(script), function, recorder)

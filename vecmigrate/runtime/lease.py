@@ -17,6 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -27,13 +28,16 @@ from uuid import uuid4
 
 import redis
 
+from vecmigrate import interruption
 from vecmigrate.backfill.books import Fence
 from vecmigrate.errors import LeaseLostError, LockedError, ServerWentBackError
 from vecmigrate.runtime.keys import LedgerKeys
+from vecmigrate.runtime.own_client import own_client
 
 POLL_SECONDS = 0.25
 # Without it Redis refuses every script that writes once maxmemory is reached, those that free memory too.
 _ALLOW_OOM = "#!lua flags=allow-oom\n"
+_GIVE_BACK_SECONDS = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +121,28 @@ class Lease:
         self._lost = threading.Event()
         self._valid_until = 0.0
         self._heartbeat: threading.Thread | None = None
+        self._runner = ""
         self.identity = ""
         self.fence = Fence()
 
     def __enter__(self) -> Lease:
         """Take it, and keep it by a heartbeat until the block ends."""
+        self._runner = uuid4().hex
+        # From here on it is given back whatever happens, be it between two lines of this method.
+        interruption.hold(self, self._give_back)
+        try:
+            return self._take(self._runner)
+        except Exception:
+            interruption.let_go(self)
+            raise
+        except BaseException:
+            with interruption.shielded():
+                self._give_back()
+                interruption.let_go(self)
+            raise
+
+    def _take(self, runner: str) -> Lease:
         acquire = self._client.register_script(_ALLOW_OOM + script("acquire.lua"))
-        runner = uuid4().hex
         deadline = time.monotonic() + self._wait
         while True:
             asked = time.monotonic()
@@ -154,14 +173,33 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give it back where it still is ours."""
+        with interruption.shielded():
+            self._stop.set()
+            if interruption.asked() is not None:
+                self._give_back()
+            else:
+                if self._heartbeat is not None:
+                    self._heartbeat.join()
+                # The server may be gone, and with it our way to give the lease back: it lapses by itself.
+                with suppress(redis.RedisError):
+                    self._renew(keys=[self._keys.lease], args=[self.identity, 0])
+            interruption.let_go(self)
+
+    def _give_back(self) -> None:
+        """Give it back at once, over a connection of its own: those in use may be stalled."""
         self._stop.set()
-        if self._heartbeat is not None:
-            self._heartbeat.join()
-        try:
-            self._renew(keys=[self._keys.lease], args=[self.identity, 0])
-        except redis.RedisError:
-            # The server is gone, and with it our way to give the lease back: it lapses by itself.
-            return
+        with (
+            own_client(
+                self._client, socket_connect_timeout=_GIVE_BACK_SECONDS, socket_timeout=_GIVE_BACK_SECONDS
+            ) as client,
+            suppress(redis.RedisError),
+        ):
+            # Whoever was interrupted while asking for it does not know the token that was given out.
+            identity: Any = self.identity or client.hget(self._keys.lease, "id") or b""
+            if isinstance(identity, bytes):
+                identity = identity.decode()
+            if identity.endswith(f":{self._runner}"):
+                self._renew(keys=[self._keys.lease], args=[identity, 0], client=client)
 
     def check(self) -> None:
         """Raise LeaseLostError where this runner can no longer be sure of its lease."""
@@ -169,18 +207,23 @@ class Lease:
             raise LeaseLostError
 
     def guarded(
-        self, *commands: Sequence[str | bytes | int], keys: Sequence[str] = (), grows: bool = False
+        self,
+        *commands: Sequence[str | bytes | int],
+        keys: Sequence[str] = (),
+        grows: bool = False,
+        client: redis.Redis | None = None,
     ) -> Any:
         """Run `commands` in one atomic step with the check of the lease; the reply is that of the last one.
 
-        With `grows` a server that is out of memory refuses them; without, they are small or free memory.
+        With `grows` a server that is out of memory refuses them; without, they are small or free memory. They
+        go over `client` where one is given.
 
         Raises:
             LeaseLostError: The lease was lost; none of the commands ran.
             ServerWentBackError: The server lost writes of this run; none of the commands ran.
         """
         run = self._guarded_growing if grows else self._guarded
-        return self._fenced(run, [self._keys.lease, *keys], (), commands)
+        return self._fenced(run, [self._keys.lease, *keys], (), commands, client)
 
     def take_over(
         self,
@@ -212,13 +255,14 @@ class Lease:
         keys: Sequence[str | bytes],
         first: Sequence[str],
         commands: Sequence[Sequence[str | bytes | int]],
+        client: redis.Redis | None = None,
     ) -> Any:
         self.check()
         words: list[str | bytes | int] = [self.identity, self.fence.seq, *first]
         for command in commands:
             words += [len(command), *command]
         try:
-            seq, reply = run(keys=keys, args=words)
+            seq, reply = run(keys=keys, args=words, client=client)
         except redis.ResponseError as error:
             raise_fenced(error)
             raise

@@ -265,8 +265,17 @@ class LedgerWriter:
 class Step:
     """One step of one revision in the ledger: `operations.base.StepRecord` over Redis."""
 
-    def __init__(self, writer: LedgerWriter, revision: str, number: int, direction: Direction) -> None:
+    def __init__(
+        self,
+        writer: LedgerWriter,
+        revision: str,
+        number: int,
+        direction: Direction,
+        *,
+        client: redis.Redis | None = None,
+    ) -> None:
         self._writer = writer
+        self._client = client
         self._key = writer.keys.steps(revision)
         self._number = number
         self.prefix = f"{direction}{number}:"
@@ -278,17 +287,28 @@ class Step:
 
     def get(self, name: str) -> str | None:
         """The stored value called `name`."""
-        value: Any = self._writer.ledger.client.hget(self._key, self.prefix + name)
+        value: Any = (self._client or self._writer.ledger.client).hget(self._key, self.prefix + name)
         return None if value is None else value.decode()
 
-    def put(self, values: Mapping[str, str | int]) -> None:
-        """Store `values`; raises LeaseLostError where this runner may not write any more."""
-        self._writer.lease.guarded(self.stored(values), keys=[self._key])
+    def put(self, values: Mapping[str, str | int], *commands: Sequence[str | bytes | int]) -> None:
+        """Store `values`; raises LeaseLostError where this runner may not write any more.
+
+        `commands` are run before, in the same atomic step: both happen, or neither.
+        """
+        self._writer.lease.guarded(
+            *commands, self.stored(values), keys=[self._key], grows=bool(commands), client=self._client
+        )
 
     def stored(self, values: Mapping[str, str | int]) -> tuple[str, ...]:
         """The words that store `values`; to be run with `lease.guarded`."""
         words = [word for name, value in values.items() for word in (self.prefix + name, str(value))]
         return ("HSET", self._key, *words)
+
+    def over(self, client: redis.Redis) -> Step:
+        """The same step, read and written over another client."""
+        direction = _direction(self.prefix[0])
+        revision = self._key.removeprefix(self._writer.keys.steps(""))
+        return Step(self._writer, revision, self._number, direction, client=client)
 
     def clear(self) -> None:
         """Forget everything stored for this step, the accounts of a backfill but for its items included."""

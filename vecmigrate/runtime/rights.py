@@ -44,13 +44,20 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "hlen": ("HLEN", KEY),
     "hmget": ("HMGET", KEY, "f"),
     "hpexpiretime": ("HPEXPIRETIME", KEY, "FIELDS", "1", "f"),
+    "hpexpireat": ("HPEXPIREAT", KEY, "1", "FIELDS", "1", _NOBODY),
+    "hrandfield": ("HRANDFIELD", KEY),
     "hscan": ("HSCAN", KEY, "0"),
     "hset": ("HSET", KEY, "f", "v"),
+    "hsetnx": ("HSETNX", KEY, "f", "v"),
     "hstrlen": ("HSTRLEN", KEY, "f"),
     "incr": ("INCR", KEY),
     "info": ("INFO",),
+    "json.arrtrim": ("JSON.ARRTRIM", KEY, "$", "0", "-1"),
     "json.get": ("JSON.GET", KEY),
+    "json.merge": ("JSON.MERGE", KEY, "$", "{}"),
     "json.set": ("JSON.SET", KEY, "$", "{}"),
+    "json.strappend": ("JSON.STRAPPEND", KEY, "$", '""'),
+    "json.type": ("JSON.TYPE", KEY),
     "multi": ("MULTI",),
     "pexpire": ("PEXPIRE", KEY, "1"),
     "pexpireat": ("PEXPIREAT", KEY, "1"),
@@ -72,12 +79,13 @@ SAMPLES: dict[str, tuple[str, ...]] = {
 HARMLESS: dict[str, tuple[str, ...]] = {
     "ft.create": ("FT.CREATE", KEY),
     "hincrby": ("HINCRBY", KEY, "f", "no number"),
+    "hsetnx": ("HSETNX", KEY, "f"),
     "hset": ("HSET", KEY, "f", "v", "a field without value"),
     "xadd": ("XADD", KEY, "no id", "f", "v"),
 }
 # These ask for reading only; RediSearch wants its index names, which are keys to it, for writing as well.
 READS = frozenset({
-    "exists", "hexists", "hget", "hgetall", "hkeys", "hlen", "hmget", "hpexpiretime", "hscan", "hstrlen",
+    "exists", "hexists", "hget", "hrandfield", "json.type", "hgetall", "hkeys", "hlen", "hmget", "hpexpiretime", "hscan", "hstrlen",
     "json.get", "pexpiretime", "pttl", "type", "watch", "xrange", "xrevrange",
 })  # fmt: skip  # reads best in rows
 
@@ -87,12 +95,18 @@ _LEDGER_WRITE = ("del", "exists", "hdel", "hincrby", "hset", "incr", "pexpire", 
 _OWNERS = ("hdel", "hmget", "hset")
 _ALIASES = ("ft.aliasadd", "ft.aliasdel", "ft.aliasupdate")
 _INDEX = (*_ALIASES, "ft.alter", "ft.create", "ft.dropindex", "ft.info", "ft.search")
-_HASH_DOCUMENTS = ("hget", "hgetall", "hmget", "hstrlen", "type")
-_JSON_DOCUMENTS = ("json.get", "type")
+# Reading documents, and writing a value anew where a scan missed one: as it was, with its expiry.
+_HASH_DOCUMENTS = (
+    "hexists", "hget", "hgetall", "hmget", "hpexpireat", "hpexpiretime", "hrandfield", "hset", "hstrlen", "type"
+)  # fmt: skip  # reads best in a row
+_JSON_DOCUMENTS = ("json.arrtrim", "json.get", "json.merge", "json.strappend", "json.type", "type")
 # A backfill: what it does to documents, to its source, and to its own accounts.
 _FILLED = ("del", "exists", "hgetall", "hset", "pexpireat", "pexpiretime", "watch")
 # A script declares its keys, and Redis then wants them for reading and writing, although ours only reads.
-_SOURCE = ("evalsha", "hexists", "hget", "hlen", "hmget", "hpexpiretime", "hscan", "pexpiretime", "watch")
+_SOURCE = (
+    "evalsha", "hexists", "hget", "hlen", "hmget", "hpexpiretime", "hrandfield", "hscan", "hstrlen", "pexpiretime",
+    "watch",
+)  # fmt: skip  # reads best in rows
 _ACCOUNTS = ("hexists", "hlen", "hscan", "xdel")
 _BACKFILL = ("multi", "exec", "unwatch")
 
@@ -188,6 +202,13 @@ def for_names(names: Iterable[str]) -> list[Need]:
     """What `rollback`, `complete`, `heal` and `abandon` need beside the ledger, for these indexes."""
     commands = (*_ALIASES, "ft.dropindex", "ft.info")
     return [Need(command, Key(name, name)) for name in names for command in commands]
+
+
+def for_hand(namespace: str) -> list[Need]:
+    """What `unlock`, `pause` and `resume` need beside the ledger."""
+    ledger = _ledger_key(namespace)
+    found = [Need(command) for command in (*_BACKFILL, "unwatch")]
+    return unique([*found, *(Need(command, ledger) for command in ("hsetnx", "watch"))])
 
 
 def for_services(spec: IndexSpec) -> list[Need]:

@@ -17,6 +17,7 @@ from vecmigrate.errors import (
     MemoryLimitError,
     PartialError,
     ServerWentBackError,
+    TooManyDeletesError,
     TooManyRejectsError,
     VecmigrateError,
     VerificationError,
@@ -81,6 +82,9 @@ class Runner:
         for item in plan.recorded:
             for index in item.operation.apply(item.state, revision):
                 versions.require(index.spec, self.server.version)
+        search = FencedSearch(self.client, self.lease, self.server)
+        for item in plan.recorded:
+            item.operation.check_server(search, self.options)
         record = self.ledger.revisions().get(revision)
         writer = LedgerWriter(self.ledger, self.lease)
         if record is not None and record.status == "reverting":
@@ -171,7 +175,7 @@ class Runner:
         except LeaseLostError:
             # Somebody else may be at work already: nothing may be written, the error neither.
             raise
-        except (TooManyRejectsError, VerificationError, MemoryLimitError) as error:
+        except (TooManyRejectsError, TooManyDeletesError, VerificationError, MemoryLimitError) as error:
             failed(error.message)
             raise type(error)(f"{where}: {error.message}", hint=error.hint) from error
         except VecmigrateError as error:
@@ -189,7 +193,7 @@ class Runner:
         except KeyboardInterrupt:
             failed("interrupted")
             raise
-        except Exception as error:
+        except BaseException as error:
             failed(f"{type(error).__name__}: {error}")
             raise PartialError(f"{where}: {type(error).__name__}: {error}", hint=_AGAIN) from error
 

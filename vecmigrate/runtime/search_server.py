@@ -65,7 +65,7 @@ class FencedSearch:
             str(info.get("maxmemory_policy", "noeviction")),
         )
 
-    def change(self, *words: str) -> None:
+    def change(self, *words: str | bytes) -> None:
         """Run one command that changes something, in one step with the check of the lease."""
         run_together(self._client, self._lease, [words], grows=True)
 

@@ -35,7 +35,8 @@ def migrations() -> list[rights.Need]:
     create = CreateIndex(SPEC)
     state = create.apply(State(), "0001")
     backfill = BackfillLegacyHash("tool", "tool_embeddings", "tool_metadata")
-    return rights.for_operations("default", [Recorded(create, State()), Recorded(backfill, state)], "0001")
+    done = [Recorded(create, State()), Recorded(backfill, state)]
+    return [*rights.for_operations("default", done, "0001"), *rights.for_hand("default")]
 
 
 @pytest.mark.parametrize(

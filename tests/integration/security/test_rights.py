@@ -101,7 +101,9 @@ def upgrade_needs(project):
 def test_whole_flows(acl):
     project = acl.project
     project.script("b1", REBUILD, down="a1")
-    acl.user(rights.acl_rules(upgrade_needs(project)))
+    acl.user(rights.acl_rules([*upgrade_needs(project), *rights.for_hand(NAMESPACE)]))
+    acl.must("pause")
+    acl.must("resume")
     acl.must("upgrade")
     acl.must("status")
     acl.must("drift")
