@@ -23,6 +23,7 @@ _NOBODY = "vecmigrate-preflight"
 SAMPLES: dict[str, tuple[str, ...]] = {
     "del": ("DEL", KEY),
     "discard": ("DISCARD",),
+    "eval": ("EVAL", "return 1", "0"),
     "evalsha": ("EVALSHA", "0" * 40, "0"),
     "exec": ("EXEC",),
     "exists": ("EXISTS", KEY),
@@ -62,6 +63,7 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "pexpire": ("PEXPIRE", KEY, "1"),
     "pexpireat": ("PEXPIREAT", KEY, "1"),
     "pexpiretime": ("PEXPIRETIME", KEY),
+    "ping": ("PING",),
     "pttl": ("PTTL", KEY),
     "scan": ("SCAN", "0"),
     "script|load": ("SCRIPT", "LOAD", "return 1"),
@@ -85,11 +87,11 @@ HARMLESS: dict[str, tuple[str, ...]] = {
 }
 # These ask for reading only; RediSearch wants its index names, which are keys to it, for writing as well.
 READS = frozenset({
-    "exists", "hexists", "hget", "hrandfield", "json.type", "hgetall", "hkeys", "hlen", "hmget", "hpexpiretime", "hscan", "hstrlen",
-    "json.get", "pexpiretime", "pttl", "type", "watch", "xrange", "xrevrange",
+    "exists", "hexists", "hget", "hgetall", "hkeys", "hlen", "hmget", "hpexpiretime", "hrandfield", "hscan",
+    "hstrlen", "json.get", "json.type", "pexpiretime", "pttl", "type", "watch", "xrange", "xrevrange",
 })  # fmt: skip  # reads best in rows
 
-_SERVER = ("info", "evalsha", "script|load", "time")
+_SERVER = ("info", "evalsha", "ping", "script|load", "time")
 _LEDGER_READ = ("hget", "hgetall", "hkeys", "hmget", "pttl", "xrange", "xrevrange")
 _LEDGER_WRITE = ("del", "exists", "hdel", "hincrby", "hset", "incr", "pexpire", "unlink", "xadd")
 _OWNERS = ("hdel", "hmget", "hset")
@@ -97,18 +99,20 @@ _ALIASES = ("ft.aliasadd", "ft.aliasdel", "ft.aliasupdate")
 _INDEX = (*_ALIASES, "ft.alter", "ft.create", "ft.dropindex", "ft.info", "ft.search")
 # Reading documents, and writing a value anew where a scan missed one: as it was, with its expiry.
 _HASH_DOCUMENTS = (
-    "hexists", "hget", "hgetall", "hmget", "hpexpireat", "hpexpiretime", "hrandfield", "hset", "hstrlen", "type"
+    "hexists", "hget", "hgetall", "hmget", "hpexpireat", "hpexpiretime", "hrandfield", "hset", "hstrlen",
+    "type",
 )  # fmt: skip  # reads best in a row
 _JSON_DOCUMENTS = ("json.arrtrim", "json.get", "json.merge", "json.strappend", "json.type", "type")
 # A backfill: what it does to documents, to its source, and to its own accounts.
 _FILLED = ("del", "exists", "hgetall", "hset", "pexpireat", "pexpiretime", "watch")
 # A script declares its keys, and Redis then wants them for reading and writing, although ours only reads.
 _SOURCE = (
-    "evalsha", "hexists", "hget", "hlen", "hmget", "hpexpiretime", "hrandfield", "hscan", "hstrlen", "pexpiretime",
-    "watch",
+    "evalsha", "hexists", "hget", "hlen", "hmget", "hpexpiretime", "hrandfield", "hscan", "hstrlen",
+    "pexpiretime", "watch",
 )  # fmt: skip  # reads best in rows
 _ACCOUNTS = ("hexists", "hlen", "hscan", "xdel")
-_BACKFILL = ("multi", "exec", "unwatch")
+# EVAL, where somebody has emptied the cache of scripts meanwhile.
+_BACKFILL = ("eval", "multi", "exec", "unwatch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +211,7 @@ def for_names(names: Iterable[str]) -> list[Need]:
 def for_hand(namespace: str) -> list[Need]:
     """What `unlock`, `pause` and `resume` need beside the ledger."""
     ledger = _ledger_key(namespace)
-    found = [Need(command) for command in (*_BACKFILL, "unwatch")]
+    found = [Need(command) for command in ("multi", "exec", "unwatch")]
     return unique([*found, *(Need(command, ledger) for command in ("hsetnx", "watch"))])
 
 
