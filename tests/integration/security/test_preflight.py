@@ -64,8 +64,15 @@ def test_each_way_sees_each_right(asked, way):
     lacking = [right for right in WAYS[way] if right != "+multi"]
     assert asked(rules) == lacking
     for missing in rules:
-        # A counter cannot be tried without counting; names that are there are not tried with what changes them.
-        if missing in ("-@all", "+discard", "+multi", "+ping", *(["+incr"] if way != "script" else [])):
+        # A counter cannot be tried without counting; the last is a key of another pattern as well.
+        if missing in (
+            "-@all",
+            "+discard",
+            "+multi",
+            "+ping",
+            "~idx:cat@a1",
+            *(["+incr"] if way != "script" else []),
+        ):
             continue
         found = asked([rule for rule in rules if rule != missing])
         if missing == "+script|load" and way == "script":
