@@ -178,7 +178,11 @@ def cut_off(client, progress, cursor):
 @pytest.mark.parametrize(
     ("fault", "mend", "said"),
     [
-        ("other.execute_command('REPLICAOF', '127.0.0.1', '1')", ("REPLICAOF", "NO", "ONE"), "read only replica"),
+        (
+            "other.execute_command('REPLICAOF', '127.0.0.1', '1')",
+            ("REPLICAOF", "NO", "ONE"),
+            "read only replica",
+        ),
         (
             "other.config_set('min-replicas-to-write', 1)",
             ("CONFIG", "SET", "min-replicas-to-write", 0),
