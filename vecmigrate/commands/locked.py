@@ -45,6 +45,7 @@ def locked(
         needs += rights.for_names(_names(ledger))
     preflight.require_rights(session.client, needs, command)
     seconds = session.config.lease_seconds
+    wait = max(0.0, wait - session.waited)
     with Lease(session.client, ledger.keys, seconds=seconds, wait=wait, command=command) as lease:
         writer = LedgerWriter(ledger, lease)
         carry_over(writer, history)
