@@ -73,6 +73,8 @@ class Backfill:
         self.converter = Converter(spec)
         self.source = Source(embeddings_key, metadata_key, spec.vector.dims)
         self.pace = Pace()
+        # Whether the next call has to bring the script, which the server did not know.
+        self._by_text = False
         self._lanes: list[Lane] = []
         self.settling: Lane
         self.command: BatchCommand
@@ -243,8 +245,8 @@ class Backfill:
 
         A busy server is waited for; a script that the server does not know any more is sent again.
         """
-        by_text = False
         while True:
+            by_text, self._by_text = self._by_text, False
             packed = self.command.pack(
                 documents, aside, cursor=cursor, compare=compare, verifying=verifying, replace=replace,
                 by_text=by_text,
@@ -254,9 +256,9 @@ class Backfill:
                 answer = lane.receive()[-1]
             except NoScriptError:
                 # Nothing was done; what was watched is not any more.
+                self._by_text = True
                 if watched:
                     return None
-                by_text = True
                 continue
             except redis_client.RedisError as error:
                 if not (lane.patient and is_passing(error)):
@@ -309,7 +311,7 @@ class Backfill:
             outcome = batch.lane.receive()[2]
         except NoScriptError:
             # Somebody flushed the scripts. Nothing of the batch was written.
-            pass
+            self._by_text = True
         except redis_client.RedisError as error:
             # Nor was it where the server was busy with something else.
             if not (batch.lane.patient and is_passing(error)):

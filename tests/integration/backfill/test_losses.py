@@ -94,9 +94,7 @@ def test_while_what_is_gone_is_being_removed(client, emptied_url, project, monke
     act = partial(VANISHING[way], client)
     monkeypatch.setattr(verifying, "_prune", once(act, verifying._prune, after=False))
     gone = NAMES[-10:]
-    go_up(
-        project, emptied_url, progress=BeforeVerifying(lambda: client.hdel("tool_embeddings", *gone))
-    )
+    go_up(project, emptied_url, progress=BeforeVerifying(lambda: client.hdel("tool_embeddings", *gone)))
     assert set(documents(client, "tool")) == set(NAMES) - set(gone)
 
 
@@ -207,7 +205,7 @@ def test_what_does_not_fit_is_not_begun(own_server, project):
         # What it suggests.
         client.config_set("maxmemory", client.info("memory")["used_memory"] + 100_000_000)
         go_up(project, server.url)
-        assert len(documents(client, "tool")) == 6300
+        assert documents(client, "tool").keys() == items.keys()
 
 
 def test_the_estimate_is_near_what_it_takes(own_server, tmp_path):
