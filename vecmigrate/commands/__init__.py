@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from vecmigrate.commands.kept import rollback as rollback
     from vecmigrate.commands.layouts import list_templates as list_templates
     from vecmigrate.commands.ledger import ensure_version as ensure_version
-    from vecmigrate.commands.pause import pause as pause
-    from vecmigrate.commands.pause import resume as resume
+    from vecmigrate.commands.pausing import pause as pause
+    from vecmigrate.commands.pausing import resume as resume
     from vecmigrate.commands.pull_request import review as review
     from vecmigrate.commands.scripts import branches as branches
     from vecmigrate.commands.scripts import edit as edit
@@ -52,7 +52,7 @@ _MODULES = {
     "scripts": ("branches", "edit", "heads", "history", "init", "merge", "revision", "show"),
     "specs": ("generate", "show_ddl", "validate"),
     "kept": ("complete", "rollback"),
-    "pause": ("pause", "resume"),
+    "pausing": ("pause", "resume"),
     "database": (
         "current",
         "downgrade",

@@ -321,7 +321,7 @@ def test_a_key_that_changes_its_type_meanwhile(client, emptied_url, project):
 
     with legacy.session(project, emptied_url) as session:
         downgrade(session, "base")
-    left = {key for key in client.scan_iter("tool_emb:*")}
+    left = set(client.scan_iter("tool_emb:*"))
     assert left == {b"tool_emb:late", *(b"tool_emb:" + name for name in (changed, gone, broken))}
 
 

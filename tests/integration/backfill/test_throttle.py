@@ -12,7 +12,7 @@ from tests.legacy import BACKFILL, KEYS, Run, all_expected, documents, fill, mak
 from vecmigrate.backfill.throttle import Limits, Pause, Throttle, read_pause
 from vecmigrate.cli import run
 from vecmigrate.commands.database import status, unlock, upgrade
-from vecmigrate.commands.pause import pause, resume
+from vecmigrate.commands.pausing import pause, resume
 from vecmigrate.errors import LeaseLostError
 
 STEP = BACKFILL["tool"]

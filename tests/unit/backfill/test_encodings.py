@@ -1,4 +1,4 @@
-"""Metadata in other encodings is stored as readers read it, or set aside; texts that are too long are not read."""
+"""Metadata in other encodings is stored as readers read it, or set aside; long texts are not read."""
 
 from __future__ import annotations
 
