@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 ROUNDS = 5
 COPIED = "done"
+# What a key of the source may be.
+_KINDS = ("hash", "none")
 
 
 class Backfill:
@@ -376,10 +378,10 @@ class Backfill:
             kinds = {key: kind.decode() for key, kind in zip(keys, answers, strict=True)}
         finally:
             lane.close()
-        wrong = [f"{key!r} is a {kind}" for key, kind in kinds.items() if kind not in ("hash", "none")]
-        found = ", ".join(wrong) or "one of the keys was something else for a moment"
+        wrong = [f"{key!r} is no hash but a {kind}" for key, kind in kinds.items() if kind not in _KINDS]
+        found = ", ".join(wrong) or "a key of the source is no hash, or was none for a moment"
         return OperationError(
-            f"{found}, no hash (expected two hashes, or nothing)",
+            f"{found} (expected two hashes, or nothing)",
             hint="give the right keys by -x, or in the migration",
         )
 
