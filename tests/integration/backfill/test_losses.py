@@ -94,9 +94,7 @@ def test_while_what_is_gone_is_being_removed(client, emptied_url, project, monke
     act = partial(VANISHING[way], client)
     monkeypatch.setattr(verifying, "_prune", once(act, verifying._prune, after=False))
     gone = NAMES[-10:]
-    go_up(
-        project, emptied_url, progress=BeforeVerifying(lambda: client.hdel("tool_embeddings", *gone))
-    )
+    go_up(project, emptied_url, progress=BeforeVerifying(lambda: client.hdel("tool_embeddings", *gone)))
     assert set(documents(client, "tool")) == set(NAMES) - set(gone)
 
 
@@ -207,7 +205,7 @@ def test_what_does_not_fit_is_not_begun(own_server, project):
         # What it suggests.
         client.config_set("maxmemory", client.info("memory")["used_memory"] + 100_000_000)
         go_up(project, server.url)
-        assert len(documents(client, "tool")) == 6300
+        assert documents(client, "tool").keys() == items.keys()
 
 
 def test_the_estimate_is_near_what_it_takes(own_server, tmp_path):
@@ -323,7 +321,7 @@ def test_a_key_that_changes_its_type_meanwhile(client, emptied_url, project):
 
     with legacy.session(project, emptied_url) as session:
         downgrade(session, "base")
-    left = {key for key in client.scan_iter("tool_emb:*")}
+    left = set(client.scan_iter("tool_emb:*"))
     assert left == {b"tool_emb:late", *(b"tool_emb:" + name for name in (changed, gone, broken))}
 
 
@@ -343,6 +341,6 @@ def test_a_source_that_becomes_something_else_is_named(client, emptied_url, proj
         client.delete("tool_embeddings")
         client.set("tool_embeddings", "x")
 
-    with pytest.raises(Exception, match="'tool_embeddings' is a string, no hash"):
+    with pytest.raises(Exception, match="'tool_embeddings' is no hash but a string"):
         go_up(project, emptied_url, progress=BeforeVerifying(act))
     assert documents(client, "tool") == WANTED

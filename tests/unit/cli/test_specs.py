@@ -101,7 +101,8 @@ class TestShowDdl:
     @pytest.mark.parametrize(
         ("version", "code", "expected"),
         [
-            ("8.2", 0, ""),
+            ("8.10", 0, ""),
+            ("8.2", 1, "corrupts its memory (MOD-17243)"),
             ("7.4/2.8.4", 1, "RediSearch"),
             ("7.4", 2, "does not say which RediSearch"),
             ("new", 2, "is no server version"),
