@@ -13,7 +13,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help demo tour test lint pytest bench generate test-containers clean
+.PHONY: help demo tour test lint pytest reliability bench generate test-containers clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -39,6 +39,9 @@ pytest: $(VENV)/.installed ## Unit, integration and crash tests, on an embedded 
 
 test-containers: $(VENV)/.installed ## The integration tests and fault tests against Redis in containers
 	$(BIN)/python -m tests.containers.run
+
+reliability: $(VENV)/.installed ## Bring about each fault of docs/reliability.md a few times (FAULTS="--full --markdown": as published)
+	$(BIN)/python -m tests.reliability $(FAULTS)
 
 bench: $(VENV)/.installed ## Measure backfill, search and start-up against other ways to do it
 	$(BIN)/python -m benchmarks

@@ -9,16 +9,21 @@
     │   ├── AutogenerateError        exit 3   somebody has to decide before a script can be written
     │   └── ScriptError              exit 1   a migration script cannot be read or recorded
     ├── HistoryAlteredError          exit 5   an applied script was changed or is gone
+    ├── LedgerFormatError            exit 5   a newer release wrote the ledger in a format unknown here
     ├── ServerError                  exit 1   Redis cannot be reached or cannot do what is asked
     │   ├── ServerTooOldError        exit 1   a newer Redis or RediSearch is needed
+    │   ├── ServerWentBackError      exit 1   the server came back from an older state
+    │   ├── ServerChangedError       exit 1   the server was restarted or replaced while a function ran
     │   └── ReadOnlyServerError      exit 1   the server is a read-only replica
     ├── EmbeddedError                exit 1   the embedded server cannot run here
     ├── OperationError               exit 1   an operation refuses to go on
-    │   ├── IndexConflictError       exit 1   an index of that name exists with another definition
+    │   ├── IndexConflictError       exit 1   an index or alias in the way is another one, or not ours
+    │   ├── MissingIndexError        exit 1   an index that the ledger calls applied is gone
     │   ├── IrreversibleError        exit 1   an operation has no way back
     │   ├── MemoryLimitError         exit 1   a second index does not fit into the memory allowed
     │   ├── VerificationError        exit 1   a rebuilt index is not as good as it must be
-    │   └── TooManyRejectsError      exit 6   more items set aside than allowed
+    │   ├── TooManyRejectsError      exit 6   more items rejected than allowed
+    │   └── TooManyDeletesError      exit 6   more of a source is gone than allowed
     ├── LockedError                  exit 4   another runner holds the lease
     │   └── LeaseLostError           exit 4   the lease lapsed, so this runner must stop
     └── PartialError                 exit 6   a revision stopped half-way; `upgrade` goes on from there
@@ -91,12 +96,26 @@ class Problem:
         expected = f" (expected {self.expected})" if self.expected else ""
         hint = f"; {self.hint}" if self.hint else ""
         label = "warning: " if self.severity == "warning" else ""
-        return _on_one_line(f"{place}: {label}{self.message}{expected}{hint}")
+        return printable(f"{place}: {label}{self.message}{expected}{hint}")
 
 
-def _on_one_line(text: str) -> str:
-    """`text` with what would break the line, or play tricks on a terminal, written out."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+def printable(text: str) -> str:
+    """`text` as one line that says something, and does nothing to whoever shows it.
+
+    Specs, scripts, names of files and answers of servers are written by others. So what would end the line,
+    move a cursor, change a colour or turn the reading direction is written out as an escape, as in `\\x1b`.
+    So is what the runner of GitHub Actions takes for a command: `::` where a line begins, and `##[` anywhere.
+    """
+    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    begin = len(shown) - len(shown.lstrip())
+    if shown.startswith("::", begin):
+        shown = f"{shown[:begin]}\\x3a{shown[begin + 1 :]}"
+    return shown.replace("##[", "#\\x23[")
+
+
+def printable_lines(text: str) -> str:
+    """The same of a text whose line ends are meant."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 class SpecError(VecmigrateError):
@@ -149,12 +168,46 @@ class HistoryAlteredError(VecmigrateError):
     exit_code = EXIT_HISTORY
 
 
+class LedgerFormatError(VecmigrateError):
+    """A newer release wrote the ledger, in a format that this one does not know."""
+
+    exit_code = EXIT_HISTORY
+
+
 class ServerError(VecmigrateError):
-    """Redis cannot be reached, refuses us, or cannot do what is asked of it."""
+    """Redis cannot be reached, refuses us, or cannot do what is asked of it.
+
+    `passing` says whether waiting may be all that is needed: it loads its data, or a failover is under way.
+    """
+
+    passing: bool = False
 
 
 class ServerTooOldError(ServerError):
     """The connected server lacks something; the message names the version that has it."""
+
+
+class ServerWentBackError(ServerError):
+    """The server came back from an older state, so that writes of this run are lost."""
+
+    def __init__(self, reply: str = "") -> None:
+        numbers = reply.split()[1:3]
+        told = f" (expected write {numbers[1]} or later, found {numbers[0]})" if len(numbers) == 2 else ""
+        super().__init__(
+            f"the server came back from an older state: writes of this run are lost{told}",
+            hint="run it again: it looks at what is there and goes on from the ledger",
+        )
+
+
+class ServerChangedError(ServerError):
+    """The server was restarted, or another one took its place, while a function worked on it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the server was restarted or replaced while the function ran, and may have lost writes "
+            "(the server that the step began on)",
+            hint="run it again: it goes on at the cursor that the server has now",
+        )
 
 
 class ReadOnlyServerError(ServerError):
@@ -170,7 +223,11 @@ class OperationError(VecmigrateError):
 
 
 class IndexConflictError(OperationError):
-    """An index of the wanted name exists, and its definition is another one."""
+    """An index or an alias in the way has another definition, or belongs to somebody else."""
+
+
+class MissingIndexError(OperationError):
+    """An index that the ledger calls applied is gone, or its alias leads nowhere."""
 
 
 class IrreversibleError(OperationError):
@@ -187,6 +244,12 @@ class VerificationError(OperationError):
 
 class TooManyRejectsError(OperationError):
     """More items were set aside than `--max-rejects` allows."""
+
+    exit_code = EXIT_PARTIAL
+
+
+class TooManyDeletesError(OperationError):
+    """More of the source is gone than `--max-deletes` allows; nothing was removed."""
 
     exit_code = EXIT_PARTIAL
 

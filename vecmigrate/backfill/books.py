@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import redis
+
+
+@dataclass(slots=True)
+class Fence:
+    """The number of the newest fenced write of this run that the server confirmed.
+
+    Every fenced write counts up `seq` in the lease. A server that knows of fewer writes than were confirmed came
+    back from an older state, and what this run did is lost.
+    """
+
+    seq: int = 0
+
+    def confirmed(self, seq: int) -> None:
+        """Take note that the server confirmed write number `seq`."""
+        self.seq = max(self.seq, seq)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +39,7 @@ class Books:
     rejects: str
     prefix: str
     step: int
+    fence: Fence = field(default_factory=Fence)
 
     def read(self, client: redis.Redis, *names: str) -> list[str | None]:
         """Stored values of this step."""

@@ -17,8 +17,10 @@ import click
 
 from vecmigrate import __version__
 from vecmigrate.cli.app import App
-from vecmigrate.cli.errors import EXIT_INTERRUPTED, report
+from vecmigrate.cli.errors import EXIT_INTERRUPTED, lines, report
+from vecmigrate.cli.interrupt import handled, leave
 from vecmigrate.errors import EXIT_DONE
+from vecmigrate.interruption import give_back_all
 
 _COMPLETION = "_VECMIGRATE_COMPLETE"  # set by the shell functions that click makes
 
@@ -37,6 +39,10 @@ _COMMANDS = {
     "downgrade": "database",
     "rollback": "kept",
     "complete": "kept",
+    "heal": "heal",
+    "abandon": "heal",
+    "pause": "pause",
+    "resume": "pause",
     "stamp": "database",
     "ensure-version": "ledger",
     "current": "database",
@@ -86,7 +92,8 @@ def _variables(_ctx: click.Context, _parameter: click.Parameter, values: tuple[s
     for value in values:
         name, equals, content = value.partition("=")
         if not equals or not name:
-            raise click.BadParameter(f"{value!r} (expected name=value)")
+            # Not repeated: a value may be a secret.
+            raise click.BadParameter("one of them has no name (expected name=value)")
         found[name] = content
     return found
 
@@ -107,8 +114,8 @@ def _variables(_ctx: click.Context, _parameter: click.Parameter, values: tuple[s
 @click.option(
     "--redis",
     metavar="URL",
-    help="redis://, rediss://, unix:// or embedded:[DIR]. Default: VECMIGRATE_REDIS_URL, REDIS_URL, the "
-    "configuration.",
+    help="redis://, rediss://, unix://, redis+sentinel:// or embedded:[DIR]. Default: VECMIGRATE_REDIS_URL, "
+    "REDIS_URL, the configuration.",
 )
 @click.option("--namespace", help="Which ledger in that Redis. Default: the configuration's.")
 @click.option(
@@ -152,11 +159,19 @@ def group(
     app.set_up_logging()
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code; errors are reported on stderr."""
+def run(arguments: Sequence[str], *, last: bool = False) -> int:
+    """Run one command line and return its exit code; errors are reported on stderr.
+
+    With `last` the process is about to end.
+    """
     app = App()
+    with handled(lambda error: "\n".join(lines(app, error)[0]), last=last):
+        return _run(app, arguments)
+
+
+def _run(app: App, arguments: Sequence[str]) -> int:
     # Known before parsing, so that a usage error can be reported in the wanted format too.
-    words = list(arguments)
+    words = app.words = list(arguments)
     if "--format=json" in words or ("--format", "json") in pairwise(words):
         app.format = "json"
     app.debug = "--debug" in words
@@ -171,7 +186,10 @@ def run(arguments: Sequence[str]) -> int:
         return end.exit_code
     except BrokenPipeError:
         return app.end_output()
-    except (Exception, KeyboardInterrupt) as error:
+    except BaseException as error:
+        # Whatever ends a command, the exit code says that it did not do what it was asked for.
+        if isinstance(error, KeyboardInterrupt):
+            give_back_all()
         return report(app, error)
     return EXIT_DONE
 
@@ -179,7 +197,7 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> None:
     """Entry point of the console script."""
     try:
-        code = run(sys.argv[1:])
-    except KeyboardInterrupt:  # a second Ctrl-C while the first is being reported
-        code = EXIT_INTERRUPTED
-    sys.exit(code)
+        code = run(sys.argv[1:], last=True)
+    except KeyboardInterrupt as error:  # it came while something else was being reported
+        code = getattr(error, "exit_code", EXIT_INTERRUPTED)
+    leave(code)

@@ -36,14 +36,12 @@ def check(app: App, *, server: bool) -> None:
     else:
         result = commands.check(app.config, variables=app.variables)
     if app.format == "github":
-        app.out("\n".join(map(annotation, result.problems)))
+        app.annotate(map(annotation, result.problems))
     else:
         app.emit(result, lambda: _told(result))
     if not result.ok:
         click.get_current_context().exit(EXIT_FINDINGS)
 
 
-def _told(result: CheckResult) -> str:
-    return "\n".join(
-        [*map(str, result.problems), f"checked {', '.join(result.checked)}: {counted(result.problems)}"]
-    )
+def _told(result: CheckResult) -> list[str]:
+    return [*map(str, result.problems), f"checked {', '.join(result.checked)}: {counted(result.problems)}"]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 from vecmigrate.cli.app import App, Command, format_option, pass_app
+from vecmigrate.cli.holding_back import backfill_options, throttle_options
 from vecmigrate.cli.progress import duration, progress_for
 from vecmigrate.errors import EXIT_FINDINGS
 
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from vecmigrate.commands.results import (
         CurrentResult,
         CurrentRevision,
+        IndexStatus,
         KeptStatus,
         PartialStatus,
         RejectsResult,
@@ -30,15 +29,14 @@ if TYPE_CHECKING:
     from vecmigrate.operations.base import Verify
     from vecmigrate.runtime.runner import RevisionOutcome, StepOutcome
 
-_EXIT_TERMINATED = 128 + 15
-
 _dry_run = click.option("--dry-run", is_flag=True, help="Print the Redis commands; change nothing.")
 wait_option = click.option(
     "--wait",
     type=click.FloatRange(min=0),
     default=0.0,
     metavar="SECONDS",
-    help="Wait so long for another runner to finish. Default: exit with 4 at once.",
+    help="Wait so long for another runner to finish, and for a server that loads its data, is busy with a "
+    "script or fails over. Default: give up at once.",
 )
 
 
@@ -72,34 +70,16 @@ def _rebuilding(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM: end as after Ctrl-C, so that the lease is given back, with the exit code that is usual."""
-
-    exit_code = _EXIT_TERMINATED
-
-
-@contextmanager
-def _interruptible(app: App, command: str) -> Iterator[None]:
-    """Let SIGTERM end the block in order, and say after an interruption how to go on."""
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, on_signal)
-    app.when_interrupted = f"the ledger knows how far it got: `vecmigrate {command}` goes on from there"
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 @click.command(cls=Command)
 @click.argument("revision", default="head")
 @_dry_run
 @wait_option
 @click.option("--accept-changed", is_flag=True, help="Go on although an applied script was changed.")
+@click.option("--release", is_flag=True, help="Apply again what was rolled back.")
 @click.option("--max-rejects", metavar="N|P%", help="Fail a step that sets more items aside than this.")
+@backfill_options
 @_rebuilding
+@throttle_options
 @format_option()
 @pass_app
 def upgrade(
@@ -109,21 +89,26 @@ def upgrade(
     dry_run: bool,
     wait: float,
     accept_changed: bool,
+    release: bool,
     max_rejects: str | None,
+    max_deletes: str | None,
+    allow_eviction: bool,
     max_memory: str | None,
     verify: Verify,
     min_recall: float | None,
     yes: bool,
+    max_rate: float | None,
+    max_latency: float | None,
 ) -> None:
     """Apply what is pending up to REVISION (default: head).
 
-    A revision that stopped half-way goes on where it stopped.
+    A revision that stopped half-way goes on where it stopped; what was rolled back stays so, unless --release.
+    Then every index is looked at: a hidden alias is mended, an index that is gone is an error.
     """
     from vecmigrate import commands
 
     with (
-        _interruptible(app, "upgrade"),
-        app.session() as session,
+        app.session(wait=wait) as session,
         progress_for(json_lines=app.json, quiet=app.quiet) as progress,
     ):
         result = commands.upgrade(
@@ -132,13 +117,19 @@ def upgrade(
             dry_run=dry_run,
             wait=wait,
             accept_changed=accept_changed,
+            release=release,
             max_rejects=max_rejects,
+            max_deletes=max_deletes,
+            allow_eviction=allow_eviction,
             max_memory=max_memory,
             verify=verify,
             min_recall=min_recall,
             yes=yes,
+            max_rate=max_rate,
+            max_latency=max_latency,
             progress=progress,
         )
+    _warn(app, result)
     app.emit(result, lambda: _upgraded(result))
 
 
@@ -147,6 +138,7 @@ def upgrade(
 @_dry_run
 @wait_option
 @_rebuilding
+@throttle_options
 @format_option()
 @pass_app
 def downgrade(
@@ -159,6 +151,8 @@ def downgrade(
     verify: Verify,
     min_recall: float | None,
     yes: bool,
+    max_rate: float | None,
+    max_latency: float | None,
 ) -> None:
     """Take back what is applied above REVISION.
 
@@ -167,8 +161,7 @@ def downgrade(
     from vecmigrate import commands
 
     with (
-        _interruptible(app, "downgrade"),
-        app.session() as session,
+        app.session(wait=wait) as session,
         progress_for(json_lines=app.json, quiet=app.quiet) as progress,
     ):
         result = commands.downgrade(
@@ -180,6 +173,8 @@ def downgrade(
             verify=verify,
             min_recall=min_recall,
             yes=yes,
+            max_rate=max_rate,
+            max_latency=max_latency,
             progress=progress,
         )
     app.emit(result, lambda: _upgraded(result))
@@ -198,7 +193,7 @@ def stamp(app: App, revision: str, *, purge: bool, wait: float) -> None:
     """
     from vecmigrate import commands
 
-    with app.session() as session:
+    with app.session(wait=wait) as session:
         result = commands.stamp(session, revision, purge=purge, wait=wait)
     app.emit(result, lambda: _stamped(result))
 
@@ -279,6 +274,22 @@ def unlock(app: App, *, force: bool) -> None:
     app.emit(result, lambda: _unlocked(result))
 
 
+def _warn(app: App, result: UpgradeResult) -> None:
+    """What whoever deploys should know, although it is no error."""
+    if result.ahead:
+        app.note(
+            f"warning: the ledger is ahead: no script here has {', '.join(result.ahead)}; a newer release applied "
+            "it, and this one leaves it as it is"
+        )
+    for revision in result.held:
+        app.note(
+            f"warning: {revision} stays rolled back; `vecmigrate upgrade --release` applies it again, as does a "
+            "newer revision that goes on from it"
+        )
+    for text in result.warnings:
+        app.note(f"warning: {text}; `vecmigrate drift` shows more")
+
+
 def _upgraded(result: UpgradeResult) -> str:
     if result.dry_run:
         return _planned(result)
@@ -286,6 +297,7 @@ def _upgraded(result: UpgradeResult) -> str:
     lines = [f"accepted the changed script of {revision}" for revision in result.accepted]
     for outcome in result.revisions:
         lines += _outcome(verb, outcome)
+    lines += [f"mended {item}" for item in result.mended]
     if not result.revisions:
         lines.append(f"nothing to {result.direction}")
     return "\n".join([*lines, f"current: {', '.join(result.current) or 'base'}"])
@@ -328,6 +340,7 @@ _VERIFIED = {
     "verified_equal": "equal",
     "verified_newer": "newer at the destination",
     "verified_deleted": "deleted at the destination",
+    "verified_evicted_or_deleted": "evicted or deleted at the destination",
     "verified_refreshed": "brought up to date",
     "verified_late": "came late",
     "verified_removed": "gone from the source",
@@ -362,12 +375,13 @@ def _current(app: App, result: CurrentResult, *, verbose: bool) -> str:
     from vecmigrate import commands
     from vecmigrate.cli.scripts import details
 
-    names = [item.revision for item in result.revisions]
+    names = [item.revision for item in result.revisions if not item.ahead]
     return "\n\n".join(details(commands.show(app.config, name, applied=names)) for name in names)
 
 
 def _current_line(item: CurrentRevision) -> str:
-    return f"{item.revision}{' (head)' if item.is_head else ''}, {item.message}"
+    place = " (ahead: no script here)" if item.ahead else " (head)" if item.is_head else ""
+    return f"{item.revision}{place}, {item.message}"
 
 
 def _status(result: StatusResult) -> str:
@@ -378,7 +392,11 @@ def _status(result: StatusResult) -> str:
         ("current", ", ".join(result.current) or "base"),
         ("heads", ", ".join(result.heads) or "no scripts"),
         ("pending", ", ".join(result.pending) or "nothing"),
+        *(("held", f"{revision} stays rolled back until `upgrade --release`") for revision in result.held),
         *(("half-done", _partial(partial)) for partial in result.partial),
+        *(("index", _index(index)) for index in result.indexes),
+        *(("WRONG", fault) for fault in result.faults),
+        *((("held back", f"{result.paused}; `vecmigrate resume` goes on"),) if result.paused else ()),
         *(("kept", told_kept(kept)) for kept in result.kept),
         ("last error", _last_error(result.last_error) if result.last_error else "none"),
         (
@@ -392,6 +410,11 @@ def _status(result: StatusResult) -> str:
     if result.revisions:
         lines += ["", *map(_revision_line, result.revisions)]
     return "\n".join(lines)
+
+
+def _index(index: IndexStatus) -> str:
+    names = f", {', '.join(index.aliases)} → it" if index.aliases else ""
+    return f"{index.name} is {index.physical} ({index.origin} by {index.revision}){names}"
 
 
 def told_kept(kept: KeptStatus) -> str:
@@ -408,7 +431,7 @@ def _partial(partial: PartialStatus) -> str:
         f"{partial.revision} is {partial.status} at step {partial.step} ({partial.operation or 'not begun'})",
         *([f"stage {partial.values['stage']}"] if "stage" in partial.values else []),
         *([f"cursor {partial.cursor}"] if partial.cursor else []),
-        *filter(None, [_counts(partial.values)]),
+        *filter(None, [_counts(partial.values), partial.values.get("held")]),
         *([f"error: {partial.error}"] if partial.error else []),
     ]
     return ", ".join(parts)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 from dataclasses import asdict
 from typing import Any
 
 import click
 
-from vecmigrate.cli.app import App
-from vecmigrate.errors import EXIT_FAULT, EXIT_USAGE, AutogenerateError, SpecError, VecmigrateError
+from vecmigrate.cli.app import App, as_json
+from vecmigrate.errors import (
+    EXIT_FAULT,
+    EXIT_USAGE,
+    AutogenerateError,
+    SpecError,
+    VecmigrateError,
+    printable,
+    printable_lines,
+)
 
 EXIT_INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
 
@@ -18,19 +25,27 @@ EXIT_INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT end
 def report(app: App, error: BaseException) -> int:
     """Tell the user about `error`, and return the exit code."""
     if app.debug and not isinstance(error, click.ClickException):
-        click.echo("".join(traceback.format_exception(error)).rstrip(), err=True)
+        # With the texts of others in it, such as redis-py's, which quote what a URL said.
+        trace = app.conceal("".join(traceback.format_exception(error)).rstrip())
+        click.echo(printable_lines(trace), err=True)
+    said, code = lines(app, error)
+    for line in said:
+        click.echo(line, err=True)
+    return code
+
+
+def lines(app: App, error: BaseException) -> tuple[list[str], int]:
+    """What to print about `error`, and the exit code."""
     told = _describe(app, error)
+    code = int(told["exit_code"])
     if app.json:
-        click.echo(json.dumps({"error": told}, ensure_ascii=False), err=True)
-        return int(told["exit_code"])
-    for problem in told.get("problems", ()):
-        click.echo(problem["text"], err=True)
+        return [as_json({"error": told})], code
+    said = [printable(problem["text"]) for problem in told.get("problems", ())]
     hint = f"; {told['hint']}" if told["hint"] else ""
     label = "vecmigrate: error: "
     if isinstance(error, KeyboardInterrupt):
         label = "\nvecmigrate: "  # a terminal has just shown ^C
-    click.echo(label + _one_line(f"{told['message']}{hint}"), err=True)
-    return int(told["exit_code"])
+    return [*said, label + printable(_one_line(f"{told['message']}{hint}"))], code
 
 
 def _describe(app: App, error: BaseException) -> dict[str, Any]:
@@ -47,16 +62,21 @@ def _describe(app: App, error: BaseException) -> dict[str, Any]:
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         hint = f"see `{context.command_path} --help`" if context else None
-        return _told(error, error.format_message().rstrip("."), hint, error.exit_code or EXIT_USAGE)
+        # It repeats words, and one in the wrong place may be a URL.
+        text = app.conceal(error.format_message().rstrip("."))
+        return _told(error, text, hint, error.exit_code or EXIT_USAGE)
     if isinstance(error, KeyboardInterrupt):
         return _told(
-            error, "interrupted", app.when_interrupted, getattr(error, "exit_code", EXIT_INTERRUPTED)
+            error,
+            str(error) or "interrupted",
+            app.when_interrupted,
+            getattr(error, "exit_code", EXIT_INTERRUPTED),
         )
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     hint = (
         None if app.debug else "this was not foreseen: run it again with --debug to see where it comes from"
     )
-    return _told(error, text, hint, EXIT_FAULT)
+    return _told(error, app.conceal(text), hint, EXIT_FAULT)
 
 
 def _told(error: BaseException, message: str, hint: str | None, exit_code: int) -> dict[str, Any]:

@@ -16,19 +16,25 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("name", required=False)
+@click.option(
+    "--accept-broken-readers",
+    is_flag=True,
+    help="Go back although queries of the helpers that are in use would fail then.",
+)
 @wait_option
 @format_option()
 @pass_app
-def rollback(app: App, name: str | None, *, wait: float) -> None:
+def rollback(app: App, name: str | None, *, accept_broken_readers: bool, wait: float) -> None:
     """Go back to the index that was live before.
 
     One alias update: it takes milliseconds. NAME is the name of a spec, needed only where several indexes
-    were rebuilt. What is rolled back stays: `upgrade` verifies it and cuts over to it again.
+    were rebuilt. What is rolled back stays there, and `upgrade` leaves it so: `upgrade --release` verifies it
+    and cuts over to it again.
     """
     from vecmigrate import commands
 
-    with app.session() as session:
-        result = commands.rollback(session, name, wait=wait)
+    with app.session(wait=wait) as session:
+        result = commands.rollback(session, name, accept_broken_readers=accept_broken_readers, wait=wait)
     app.emit(result, lambda: _rolled_back(result))
 
 
@@ -45,7 +51,7 @@ def complete(app: App, name: str | None, *, wait: float) -> None:
     """
     from vecmigrate import commands
 
-    with app.session() as session:
+    with app.session(wait=wait) as session:
         result = commands.complete(session, name, wait=wait)
     app.emit(result, lambda: _completed(result))
 
@@ -54,9 +60,9 @@ def _rolled_back(result: RollbackResult) -> str:
     return "\n".join(
         (
             f"{result.alias} leads to {result.live} again, in {duration(result.seconds)}",
-            f"{result.before} stays; `vecmigrate upgrade` cuts over to it again, "
+            f"{result.before} stays; `vecmigrate upgrade --release` cuts over to it again, "
             f"`vecmigrate complete {result.name}` drops it",
-            f"revision {result.revision} is rolled back",
+            f"revision {result.revision} is rolled back, and `vecmigrate upgrade` leaves it so",
         )
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from vecmigrate.cli.review import commands_of, summary
 from vecmigrate.diff.model import WORDS
+from vecmigrate.errors import printable
 
 if TYPE_CHECKING:
     from vecmigrate.diff.findings import Finding
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 MARK: Final = "<!-- vecmigrate review -->"
 # GitHub takes comments of up to 65,536 characters; the rest is left for what a workflow adds.
 _LONGEST: Final = 60_000
-_ACTIVE: Final = re.compile(r"([\\`*_{}\[\]<>#|~@!])")
+_ACTIVE: Final = re.compile(r"([\\`*_{}\[\]<>#|~@!&])")
+# A backslash keeps Markdown from them, but GitHub looks for names and numbers in what Markdown made.
+_MENTION: Final = re.compile(r"(\\[@#])(?=\w)")
+_APART: Final = "&#8203;"
 
 
 def render(report: Report) -> str:
@@ -89,11 +93,14 @@ def _index(item: IndexReport, *, commands: bool) -> Iterator[str]:
     if item.changes:
         yield ""
         yield from (f"- {plain(change.describe())}" for change in item.changes)
-    if item.order:
+    if item.deployment.stages:
         yield from ("", "In this order:", "")
         yield from (
-            f"{number}. **{stage.name}**: {plain(stage.action)}" for number, stage in enumerate(item.order, 1)
+            f"{number}. **{stage.name}**: {plain(stage.action)}"
+            for number, stage in enumerate(item.deployment.stages, 1)
         )
+    if item.deployment.back:
+        yield from ("", f"To go back: {'; then '.join(map(plain, item.deployment.back))}.")
     if item.steps and commands:
         yield from _commands(item.steps)
 
@@ -101,9 +108,9 @@ def _index(item: IndexReport, *, commands: bool) -> Iterator[str]:
 def _commands(steps: tuple[PendingStep, ...]) -> Iterator[str]:
     yield from ("", "<details><summary>Redis commands</summary>", "")
     for revision, group in groupby(steps, lambda step: step.revision):
-        lines = [f"# {revision}"]
+        lines = [printable(f"# {revision}")]
         for step in group:
-            lines += [f"# {step.title}", *commands_of(step)]
+            lines += [printable(f"# {step.title}"), *commands_of(step)]
         text = "\n".join(lines)
         fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 3)
         yield from (f"{fence}text", text, fence)
@@ -112,7 +119,7 @@ def _commands(steps: tuple[PendingStep, ...]) -> Iterator[str]:
 
 def code(text: str) -> str:
     """`text` as code, also in a table."""
-    line = " ".join(text.split()).replace("|", "\\|")
+    line = printable(" ".join(text.split())).replace("|", "\\|")
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
     pad = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{fence}{pad}{line}{pad}{fence}"
@@ -120,10 +127,10 @@ def code(text: str) -> str:
 
 def plain(text: str) -> str:
     """`text` as it reads, also in a table: no mark-up of its own, no mention of anybody; code stays code."""
-    parts = re.split(r"(`[^`]+`)", " ".join(text.split()))
+    parts = re.split(r"(`[^`]+`)", printable(" ".join(text.split())))
     return "".join(
         code(part[1:-1])
         if part.startswith("`") and part.endswith("`") and len(part) > 2
-        else _ACTIVE.sub(r"\\\1", part)
+        else _MENTION.sub(rf"\1{_APART}", _ACTIVE.sub(r"\\\1", part))
         for part in parts
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections import deque
@@ -11,6 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
+
+from vecmigrate.cli.app import as_json
+from vecmigrate.errors import printable, printable_lines
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -124,7 +126,7 @@ class PlainLines:
         self._print(f"{self._pace.label}: {summary}" if self._pace.label else summary)
 
     def _print(self, text: str) -> None:
-        print(text, file=self._output, flush=True)
+        print(printable_lines(text), file=self._output, flush=True)
 
 
 class JsonLines:
@@ -170,7 +172,7 @@ class JsonLines:
 
     def _write(self, event: str, **values: Any) -> None:
         line = {"event": event, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **values}
-        print(json.dumps(line, ensure_ascii=False), file=self._output, flush=True)
+        print(as_json(line), file=self._output, flush=True)
 
 
 class Bar:
@@ -187,7 +189,7 @@ class Bar:
         self._pace = Pace(label, total, unit=unit)
         room = max(self._bars.console.width - _BAR_WIDTH - _STATE_WIDTH, 12)
         shown = label if len(label) <= room else f"{label[: room - 1]}…"
-        self._task = self._bars.add_task(shown, total=total, state="")
+        self._task = self._bars.add_task(printable(shown), total=total, state="")
 
     def advance(self, done: int, **counts: int) -> None:
         """Move the bar."""
@@ -201,7 +203,7 @@ class Bar:
 
     def message(self, text: str) -> None:
         """Print it above the bar."""
-        self._bars.console.print(text, markup=False, highlight=False)
+        self._bars.console.print(printable_lines(text), markup=False, highlight=False)
 
     def finish(self, summary: str) -> None:
         """Replace the bar with how it ended."""

@@ -9,7 +9,7 @@ import click
 
 from vecmigrate.cli.app import App, Command, format_option, pass_app
 from vecmigrate.cli.specs import workflow_command
-from vecmigrate.errors import EXIT_FINDINGS
+from vecmigrate.errors import EXIT_FINDINGS, printable
 
 if TYPE_CHECKING:
     from vecmigrate.diff.findings import Level
@@ -54,13 +54,13 @@ def review(app: App, *, base: str | None, fail_on: str, server: bool) -> None:
         result = commands.review(app.config, base, variables=app.variables)
     report = result.report
     if app.format == "github":
-        app.out("\n".join(_annotations(report)))
+        app.annotate(_annotations(report))
     elif app.format == "markdown":
         from vecmigrate.cli.markdown import render
 
         app.out(render(report))
     else:
-        app.emit(result, lambda: "\n".join(_told(report)))
+        app.emit(result, lambda: _told(report))
     if fail_on != "never" and report.fails(_level(fail_on)):
         click.get_current_context().exit(EXIT_FINDINGS)
 
@@ -83,7 +83,9 @@ def commands_of(step: PendingStep) -> list[str]:
     """The commands of a step as one types them into redis-cli; what is no single command as a comment."""
     from vecmigrate.search.ddl import format_command
 
-    return [words[0] if words[0].startswith("#") else format_command(words) for words in step.commands]
+    return [
+        printable(words[0] if words[0].startswith("#") else format_command(words)) for words in step.commands
+    ]
 
 
 def _annotations(report: Report) -> Iterator[str]:
@@ -125,8 +127,10 @@ def _index(item: IndexReport) -> Iterator[str]:
     yield from (f"  {change.describe()}" for change in item.changes)
     yield f"  cost: {item.cost.describe()}"
     yield from _steps(item.steps)
-    for number, stage in enumerate(item.order, 1):
+    for number, stage in enumerate(item.deployment.stages, 1):
         yield f"  {number}. {stage.name}: {stage.action}"
+    if item.deployment.back:
+        yield f"  to go back: {'; then '.join(item.deployment.back)}"
 
 
 def _steps(steps: tuple[PendingStep, ...]) -> Iterator[str]:

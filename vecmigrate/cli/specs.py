@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vecmigrate.cli.app import App, Command, format_option, pass_app
-from vecmigrate.errors import EXIT_FINDINGS, Problem, StaleCodeError
+from vecmigrate.errors import EXIT_FINDINGS, Problem, StaleCodeError, printable
 from vecmigrate.spec.model import Location
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def validate(app: App, paths: tuple[Path, ...]) -> None:
 
     result = commands.validate(app.config, paths)
     if app.format == "github":
-        app.out("\n".join(map(annotation, result.problems)))
+        app.annotate(map(annotation, result.problems))
     else:
         app.emit(result, lambda: _findings(result))
     if not result.ok:
@@ -54,7 +54,7 @@ def show_ddl(app: App, name: str | None, *, server_version: str | None) -> None:
     from vecmigrate import commands
 
     result = commands.show_ddl(app.config, name, server_version=server_version)
-    app.emit(result, lambda: "\n".join(item.command for item in result.items))
+    app.emit(result, lambda: [item.command for item in result.items])
 
 
 @click.command(cls=Command)
@@ -77,10 +77,10 @@ def generate(app: App, *, check: bool, output: Path | None) -> None:
     app.emit(result, lambda: _generated(result))
 
 
-def _findings(result: ValidateResult) -> str:
+def _findings(result: ValidateResult) -> list[str]:
     files = len(result.files)
     summary = f"{files} spec file{'s' * (files != 1)}: {counted(result.problems)}"
-    return "\n".join([*map(str, result.problems), summary])
+    return [*map(str, result.problems), summary]
 
 
 def counted(problems: Sequence[Problem]) -> str:
@@ -94,10 +94,10 @@ def counted(problems: Sequence[Problem]) -> str:
     return ", ".join(counts) or "no problems"
 
 
-def _generated(result: GenerateResult) -> str:
+def _generated(result: GenerateResult) -> list[str]:
     if not result.written:
-        return f"{result.directory} is up to date ({len(result.files)} files)"
-    return "\n".join(f"wrote {result.directory / name}" for name in result.written)
+        return [f"{result.directory} is up to date ({len(result.files)} files)"]
+    return [f"wrote {result.directory / name}" for name in result.written]
 
 
 def annotation(problem: Problem) -> str:
@@ -122,4 +122,4 @@ def workflow_command(kind: str, code: str, place: Location | None, message: str)
 def _escaped(text: str, more: str = "") -> str:
     for character in f"%\r\n{more}":  # the percent sign first, as the others bring it in
         text = text.replace(character, f"%{ord(character):02X}")
-    return text
+    return printable(text)

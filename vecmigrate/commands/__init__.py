@@ -16,17 +16,19 @@ if TYPE_CHECKING:
     from vecmigrate.commands.agreement import check as check
     from vecmigrate.commands.compare import drift as drift
     from vecmigrate.commands.database import current as current
-    from vecmigrate.commands.database import downgrade as downgrade
     from vecmigrate.commands.database import open_session as open_session
     from vecmigrate.commands.database import rejects as rejects
-    from vecmigrate.commands.database import stamp as stamp
     from vecmigrate.commands.database import status as status
     from vecmigrate.commands.database import unlock as unlock
-    from vecmigrate.commands.database import upgrade as upgrade
+    from vecmigrate.commands.healing import heal as heal
     from vecmigrate.commands.kept import complete as complete
     from vecmigrate.commands.kept import rollback as rollback
     from vecmigrate.commands.layouts import list_templates as list_templates
     from vecmigrate.commands.ledger import ensure_version as ensure_version
+    from vecmigrate.commands.migrate import downgrade as downgrade
+    from vecmigrate.commands.migrate import upgrade as upgrade
+    from vecmigrate.commands.pause import pause as pause
+    from vecmigrate.commands.pause import resume as resume
     from vecmigrate.commands.pull_request import review as review
     from vecmigrate.commands.scripts import branches as branches
     from vecmigrate.commands.scripts import edit as edit
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from vecmigrate.commands.specs import generate as generate
     from vecmigrate.commands.specs import show_ddl as show_ddl
     from vecmigrate.commands.specs import validate as validate
+    from vecmigrate.commands.stamping import abandon as abandon
+    from vecmigrate.commands.stamping import stamp as stamp
 
 _MODULES = {
     "adopt": ("import_redisvl", "introspect"),
@@ -50,16 +54,11 @@ _MODULES = {
     "scripts": ("branches", "edit", "heads", "history", "init", "merge", "revision", "show"),
     "specs": ("generate", "show_ddl", "validate"),
     "kept": ("complete", "rollback"),
-    "database": (
-        "current",
-        "downgrade",
-        "open_session",
-        "rejects",
-        "stamp",
-        "status",
-        "unlock",
-        "upgrade",
-    ),
+    "database": ("current", "open_session", "rejects", "status", "unlock"),
+    "healing": ("heal",),
+    "stamping": ("abandon", "stamp"),
+    "migrate": ("downgrade", "upgrade"),
+    "pause": ("pause", "resume"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,9 +131,6 @@ def introspect(
         notes=tuple(notes),
         unseen=unseen,
         found=differences(spec, info),
-        open_lines={}
-        if known_aliases is not None
-        else {"index": "aliases: []  # or all names that lead here"},
     )
 
 
@@ -182,9 +179,8 @@ def _written(
     notes: tuple[str, ...],
     unseen: tuple[str, ...] = (),
     found: tuple[Difference, ...] = (),
-    open_lines: Mapping[str, str] | None = None,
 ) -> SpecFileResult:
-    text = spec_text(spec_to_mapping(spec), comments, open_lines=open_lines)
+    text = spec_text(spec_to_mapping(spec), comments)
     if output == STDOUT:
         return SpecFileResult(None, spec.name, text, notes, unseen, found)
     path = output or config.specs / f"{spec.name}.yaml"

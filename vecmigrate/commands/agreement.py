@@ -20,7 +20,7 @@ from vecmigrate.errors import (
     VecmigrateError,
 )
 from vecmigrate.operations.recorder import Variables
-from vecmigrate.revisions.autogenerate import Draft, draft, names_wanted
+from vecmigrate.revisions.autogenerate import Draft, draft, verdict
 from vecmigrate.revisions.scripts import display_path
 from vecmigrate.runtime.history import History
 from vecmigrate.spec.model import IndexSpec
@@ -221,10 +221,11 @@ def _against_state(history: History, specs: Sequence[IndexSpec]) -> Iterator[Pro
             display_path(script.path), script.line, 1, "broken-history", error.message, None, error.hint
         )
         return
-    found = diff_state(state, specs)
-    wanted = names_wanted(state, specs, found)
-    yield from wanted.values()
-    for change in found.pending:
+    made = verdict(state, specs)
+    yield from made.ambiguous
+    yield from made.names.values()
+    several = len(heads) > 1
+    for change in made.diff.pending:
         place = change.location
         yield Problem(
             change.subject if place is None else place.file,
@@ -233,8 +234,7 @@ def _against_state(history: History, specs: Sequence[IndexSpec]) -> Iterator[Pro
             "pending-change",
             f"no migration makes this change: {change.describe()}",
             None,
-            ("give the spec another index.name, then " if change.index in wanted else "")
-            + "run `vecmigrate revision --autogenerate -m …`",
+            made.hint(change) + (", after `vecmigrate merge -m …`" if several else ""),
         )
 
 

@@ -7,10 +7,13 @@ from typing import Any
 
 from vecmigrate.commands.database import Session
 from vecmigrate.diff import drift as pure
+from vecmigrate.errors import HistoryAlteredError
+from vecmigrate.operations.registry import IndexRecord
 from vecmigrate.operations.state import IndexState
+from vecmigrate.runtime.carry_over import indexes_of
 from vecmigrate.runtime.kept import read_kept
-from vecmigrate.runtime.ledger import Ledger
 from vecmigrate.runtime.live import look_at
+from vecmigrate.runtime.registry import read_builds, read_owners
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,19 @@ def drift(session: Session) -> DriftResult:
     """
     history = session.history()
     records = session.ledger.revisions()
-    history.check_unaltered(records)
+    ahead = history.check_unaltered(records)
+    if ahead:
+        raise HistoryAlteredError(
+            f"the ledger is ahead: no script here has {', '.join(ahead)}, so nobody here knows what should be "
+            "(expected every applied script)",
+            hint="ask the release that has it",
+        )
     applied = [name for name, record in records.items() if record.status == "applied"]
     state = history.state_of(applied)
-    expected = [_expected(item, session.ledger) for item in state]
-    live = look_at(session.client, [name for item in expected for name in item.spec.index.names])
+    ours = indexes_of(session.ledger, history)
+    expected = [_expected(item, ours.get(item.spec.name)) for item in state]
+    names = [name for item in expected for name in item.spec.index.names]
+    live = look_at(session.client, [*names, *(name for record in ours.values() for name in record.aliases)])
     half_done = tuple(
         name for name, record in records.items() if record.status in ("running", "partial", "reverting")
     )
@@ -68,18 +79,20 @@ def drift(session: Session) -> DriftResult:
         indexes=tuple(item.spec.name for item in expected),
         drift=pure.drift(expected, live),
         unseen=pure.unseen(expected),
-        neighbours=pure.neighbours(expected, live, kept=set(read_kept(session.ledger)), building=half_done),
+        neighbours=pure.neighbours(
+            expected,
+            live,
+            kept=set(read_kept(session.ledger)),
+            building=set(read_builds(session.ledger)),
+            owners=read_owners(session.client, live.indexes),
+            namespace=session.ledger.keys.namespace,
+        ),
         half_done=half_done,
     )
 
 
-def _expected(index: IndexState, ledger: Ledger) -> pure.Expected:
-    """The index, with the names that it may have: a plain one that was adopted, or what its step found."""
-    others = {index.plain} | {
-        step.values["physical"]
-        for step in ledger.steps(index.revision)
-        if step.values.get("outcome") in ("adopted", "kept") and "physical" in step.values
-    }
-    alias = index.spec.index.name
-    ours = {name for name in others if name.partition("@")[0] in (alias, index.plain)}
-    return pure.Expected(index.spec, index.physical, frozenset(ours), index.published)
+def _expected(index: IndexState, record: IndexRecord | None) -> pure.Expected:
+    """The index, with the name that the ledger has for it."""
+    if record is None:
+        return pure.Expected(index.spec, index.physical, published=index.published)
+    return pure.Expected(index.spec, record.physical, published=index.published)

@@ -6,38 +6,39 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import redis
 
+from vecmigrate.backfill.throttle import read_pause
 from vecmigrate.commands.results import (
     CurrentResult,
     CurrentRevision,
     HolderStatus,
+    IndexStatus,
     KeptStatus,
     PartialStatus,
-    PlannedRevision,
-    PlannedStep,
     RejectsResult,
     RevisionStatus,
-    StampResult,
     StatusResult,
     UnlockResult,
-    UpgradeResult,
 )
 from vecmigrate.config import Config
 from vecmigrate.errors import ConfigError, LockedError
-from vecmigrate.operations.base import RejectLimit, RunOptions, Verify
+from vecmigrate.operations.base import RejectLimit
 from vecmigrate.operations.kept import Kept
-from vecmigrate.operations.progress import Progress, Silent
 from vecmigrate.operations.recorder import Variables
-from vecmigrate.runtime import connect
-from vecmigrate.runtime.history import History, Plan
+from vecmigrate.operations.registry import IndexRecord
+from vecmigrate.runtime import connect, preflight, rights
+from vecmigrate.runtime.carry_over import indexes_of
+from vecmigrate.runtime.history import History
 from vecmigrate.runtime.kept import read_kept
-from vecmigrate.runtime.lease import Holder, Lease, holder
-from vecmigrate.runtime.ledger import Ledger, LedgerWriter, RevisionRecord, now
-from vecmigrate.runtime.runner import RevisionOutcome, Runner, outline
+from vecmigrate.runtime.lease import Holder, holder
+from vecmigrate.runtime.ledger import Ledger, RevisionRecord
+from vecmigrate.runtime.look import look
 from vecmigrate.runtime.search_server import index_info
+from vecmigrate.runtime.translate import translate_redis_errors
+from vecmigrate.runtime.urls import parse_url
 from vecmigrate.search import memory
 
 EMBEDDED = "embedded:"
@@ -72,151 +73,71 @@ def open_session(
     redis_url: str | None = None,
     namespace: str | None = None,
     variables: Mapping[str, str] | None = None,
+    wait: float | None = None,
 ) -> Iterator[Session]:
     """Connect; what redis-py raises inside the block comes out as ServerError in one line.
 
-    The server is `redis_url`, or VECMIGRATE_REDIS_URL, or REDIS_URL, or what the configuration says.
+    The server is `redis_url`, or VECMIGRATE_REDIS_URL, or REDIS_URL, or what the configuration says. One that
+    loads its data, is busy with a script or cannot be reached for the moment is waited for, up to `wait`
+    seconds (None: not at all, and errors name no option for it).
 
     Raises:
-        ConfigError: No URL is known, or it cannot be read.
+        ConfigError: No URL is known, it cannot be read, or it names another database than 0.
         ServerError: The server cannot be reached, or vecmigrate cannot work with it.
     """
-    url = redis_url or os.environ.get("VECMIGRATE_REDIS_URL") or os.environ.get("REDIS_URL") or config.redis
-    if not url:
-        raise ConfigError(
-            "no Redis is named (a URL such as redis://localhost:6379/0)",
-            hint="give --redis URL, set VECMIGRATE_REDIS_URL, or put `redis` into the configuration",
-        )
+    source, url = _redis_url(config, redis_url)
     with ExitStack() as stack:
         if url.startswith(EMBEDDED):
             # Imported only where it is used: the wheels are an extra.
             from vecmigrate.embedded import EmbeddedRedis, parse_embedded_url
 
             url = stack.enter_context(EmbeddedRedis(parse_embedded_url(url))).url
-        stack.enter_context(connect.told(url))
-        client = connect.connect(url)
+        address = parse_url(url, source)
+        stack.enter_context(translate_redis_errors(address))
+        # What takes longer than the lease lives comes too late.
+        answer_seconds = min(config.lease_seconds, connect.ANSWER_SECONDS)
+        client, server = connect.reach(
+            address, lambda: connect.connect(address, answer_seconds=answer_seconds), wait=wait
+        )
         stack.callback(client.close)
+        ledger = Ledger(client, namespace or config.namespace)
+        stack.enter_context(_naming_rights(ledger, changes=wait is not None))
         yield Session(
             config=config,
-            url=connect.redact(url),
+            url=str(address),
             client=client,
-            server=connect.look(client),
-            ledger=Ledger(client, namespace or config.namespace),
+            server=server,
+            ledger=ledger,
             variables=Variables(given=dict(variables or {}), configured=config.variables),
         )
 
 
-def upgrade(  # one parameter for each option
-    session: Session,
-    revision: str = "head",
-    *,
-    dry_run: bool = False,
-    wait: float = 0.0,
-    accept_changed: bool = False,
-    max_rejects: str | None = None,
-    max_memory: str | None = None,
-    verify: Verify = "recall",
-    min_recall: float | None = None,
-    yes: bool = False,
-    progress: Progress | None = None,
-) -> UpgradeResult:
-    """Apply what is pending up to `revision`; a revision that stopped half-way goes on where it stopped.
+@contextmanager
+def _naming_rights(ledger: Ledger, *, changes: bool) -> Iterator[None]:
+    """Where the user may not even read the ledger, name everything that is missing for it at once."""
+    try:
+        yield
+    except redis.exceptions.NoPermissionError:
+        namespace = ledger.keys.namespace
+        needs = rights.for_ledger(namespace) if changes else rights.for_reading(namespace)
+        preflight.require_rights(ledger.client, needs, "this command")
+        raise
 
-    `max_memory` (such as `2gb`) bounds what the server may use while a rebuilt index is there beside the
-    old one; `verify` says how thoroughly it is looked at, `min_recall` what recall@10 it must reach.
-    Documents are deleted only with `yes`.
 
-    Raises:
-        HistoryAlteredError: An applied script was changed, or is gone.
-        LockedError: Another runner holds the lease for longer than `wait` seconds.
-        PartialError: A step failed. The ledger knows which, and how far it came.
-        MemoryLimitError: A second index does not fit.
-        VerificationError: A rebuilt index failed a check; the alias is where it was.
-    """
-    options = RunOptions(
-        parse_reject_limit(max_rejects), parse_memory(max_memory, session.client), verify, min_recall, yes
+def _redis_url(config: Config, given: str | None) -> tuple[str, str]:
+    """The URL that counts, and where it comes from; raises ConfigError where there is none."""
+    for source, url in (
+        ("--redis", given),
+        ("VECMIGRATE_REDIS_URL", os.environ.get("VECMIGRATE_REDIS_URL")),
+        ("REDIS_URL", os.environ.get("REDIS_URL")),
+        ("`redis` in the configuration", config.redis),
+    ):
+        if url:
+            return source, url.strip()
+    raise ConfigError(
+        "no Redis is named (a URL such as redis://localhost:6379/0)",
+        hint="give --redis URL, set VECMIGRATE_REDIS_URL, or put `redis` into the configuration",
     )
-    history = session.history()
-    history.check_variables()
-    records = session.ledger.revisions()
-    changed = history.changed(records)
-    accepting = changed if accept_changed else []
-    history.check_unaltered({name: record for name, record in records.items() if name not in accepting})
-    path = history.graph.upgrade_path(_applied(records), revision)
-    if dry_run:
-        return UpgradeResult(
-            "upgrade",
-            _current(history, records),
-            planned=_planned(history, path, "upgrade"),
-            dry_run=True,
-            accepted=tuple(accepting),
-        )
-    if not path and not changed:
-        return UpgradeResult("upgrade", _current(history, records))
-    outcomes: list[RevisionOutcome] = []
-    with Lease(session.client, session.ledger.keys, seconds=session.config.lease_seconds, wait=wait) as lease:
-        # Read again: another runner may have been at work until now.
-        records = session.ledger.revisions()
-        accepted = _accept(history, records, LedgerWriter(session.ledger, lease)) if accept_changed else ()
-        records = session.ledger.revisions()
-        history.check_unaltered(records)
-        runner = _runner(session, history, lease, progress, options)
-        path = history.graph.upgrade_path(_applied(records), revision)
-        _refuse_to_delete([history.upgrade(name) for name in path], options)
-        for name in path:
-            outcomes.append(runner.upgrade(name))
-        records = session.ledger.revisions()
-    return UpgradeResult("upgrade", _current(history, records), tuple(outcomes), accepted=accepted)
-
-
-def downgrade(
-    session: Session,
-    revision: str,
-    *,
-    dry_run: bool = False,
-    wait: float = 0.0,
-    max_memory: str | None = None,
-    verify: Verify = "recall",
-    min_recall: float | None = None,
-    yes: bool = False,
-    progress: Progress | None = None,
-) -> UpgradeResult:
-    """Take back what is applied above `revision`, the newest first; the options are those of upgrade.
-
-    Raises:
-        HistoryAlteredError, LockedError, PartialError: As upgrade.
-    """
-    limit = parse_memory(max_memory, session.client)
-    options = RunOptions(max_memory=limit, verify=verify, min_recall=min_recall, yes=yes)
-    history = session.history()
-    history.check_variables()
-    records = session.ledger.revisions()
-    history.check_unaltered(records)
-    path = history.graph.downgrade_path(list(records), revision)
-    for name in path:
-        # What has no way back further down is told before anything is taken back.
-        history.downgrade(name)
-    if dry_run:
-        return UpgradeResult(
-            "downgrade",
-            _current(history, records),
-            planned=_planned(history, path, "downgrade"),
-            dry_run=True,
-        )
-    if not path:
-        return UpgradeResult("downgrade", _current(history, records))
-    outcomes: list[RevisionOutcome] = []
-    seconds = session.config.lease_seconds
-    with Lease(session.client, session.ledger.keys, seconds=seconds, wait=wait, command="downgrade") as lease:
-        records = session.ledger.revisions()
-        history.check_unaltered(records)
-        runner = _runner(session, history, lease, progress, options)
-        path = history.graph.downgrade_path(list(records), revision)
-        _refuse_to_delete([history.downgrade(name) for name in path], options)
-        for name in path:
-            outcomes.append(runner.downgrade(name))
-        records = session.ledger.revisions()
-    return UpgradeResult("downgrade", _current(history, records), tuple(outcomes))
 
 
 def current(session: Session) -> CurrentResult:
@@ -224,10 +145,15 @@ def current(session: Session) -> CurrentResult:
     history = session.history()
     records = session.ledger.revisions()
     heads = set(history.graph.heads())
+    ahead = ahead_revisions(history, records)
     return CurrentResult(
         tuple(
-            CurrentRevision(name, name in heads, records[name].message) for name in _current(history, records)
+            CurrentRevision(name, name in heads, records[name].message)
+            for name in current_revisions(history, records)
+            # What a newer release went on from is not where the database is.
+            if not any(name in (records[top].down_revision or ()) for top in ahead)
         )
+        + tuple(CurrentRevision(name, False, records[name].message, ahead=True) for name in ahead)
     )
 
 
@@ -248,59 +174,36 @@ def status(session: Session) -> StatusResult:
         if name not in history.scripts
     ]
     errors = session.ledger.last_errors()
-    applied = set(_applied(records))
+    indexes = indexes_of(session.ledger, history)
+    applied = set(applied_revisions(records))
     version = session.server.version
     search = ".".join(map(str, version.search)) if version.search else "none"
     return StatusResult(
         redis=session.url,
         server=f"Redis {'.'.join(map(str, version.redis))}, RediSearch {search}",
         namespace=session.ledger.keys.namespace,
-        current=_current(history, records),
+        current=current_revisions(history, records),
         heads=history.graph.heads(),
-        pending=tuple(name for name in history.graph.topological() if name not in _applied(records)),
-        partial=tuple(_partial(session, record) for record in records.values() if record.status != "applied"),
+        pending=tuple(
+            name
+            for name in history.graph.topological()
+            if name not in applied and (name not in records or records[name].status != "rolled back")
+        ),
+        held=tuple(name for name, record in records.items() if record.status == "rolled back"),
+        partial=tuple(
+            _partial(session, record)
+            for record in records.values()
+            if record.status not in ("applied", "rolled back")
+        ),
         # What was mended since is no news.
         last_error=next((item for item in errors if item["revision"] not in applied), None),
         lease=_holder_status(at_work),
         revisions=tuple(listed),
         kept=tuple(kept_status(session.client, item) for item in read_kept(session.ledger).values()),
+        indexes=tuple(_index_status(item) for item in indexes.values()),
+        faults=tuple(map(str, look(session.client, indexes))),
+        paused=read_pause(session.client, session.ledger.keys.pause),
     )
-
-
-def stamp(session: Session, revision: str, *, purge: bool = False, wait: float = 0.0) -> StampResult:
-    """Make the ledger say that the database is at `revision`, without running anything.
-
-    With `purge` every entry is removed first, those of scripts that are gone included.
-    """
-    history = session.history()
-    seconds = session.config.lease_seconds
-    with Lease(session.client, session.ledger.keys, seconds=seconds, wait=wait, command="stamp") as lease:
-        records = session.ledger.revisions()
-        if not purge:
-            history.check_unaltered(
-                {name: record for name, record in records.items() if name not in history.scripts}
-            )
-        known = [name for name in records if name in history.scripts]
-        wanted = history.graph.resolve(revision, known)
-        target = set(wanted) | history.graph.ancestors(*wanted)
-        writer = LedgerWriter(session.ledger, lease)
-        # Other branches stay as they are.
-        above = history.graph.descendants(*wanted) if wanted else set(records)
-        doomed = [name for name in records if purge or name in above]
-        for name in doomed:
-            writer.forget(name, "purged" if purge else "stamped away")
-        added = []
-        for name in history.graph.topological():
-            if name in target and (purge or name not in records or records[name].status != "applied"):
-                script = history.scripts[name]
-                record = RevisionRecord(
-                    name, "applied", script.checksum, script.message, now(), now(), 0.0, by="stamp"
-                )
-                writer.put(record, "stamped")
-                added.append(name)
-        records = session.ledger.revisions()
-    removed = tuple(name for name in doomed if name not in target)
-    return StampResult(_current(history, records), tuple(added), removed)
 
 
 def unlock(session: Session, *, force: bool) -> UnlockResult:
@@ -332,20 +235,22 @@ def rejects(session: Session, revision: str | None = None) -> RejectsResult:
     """What was set aside or remarked on by `revision`, or by all of them."""
     history = session.history()
     records = session.ledger.revisions()
-    names = history.graph.resolve(revision, _applied(records)) if revision else tuple(records)
+    names = history.graph.resolve(revision, applied_revisions(records)) if revision else tuple(records)
     items = tuple(item for name in names for item in session.ledger.rejects(name))
     remarks = sum(item.kind == "remark" for item in items)
     return RejectsResult(items, rejected=len(items) - remarks, remarks=remarks)
 
 
-def parse_reject_limit(text: str | None) -> RejectLimit | None:
-    """`10` or `2.5%` as a limit; raises ConfigError for anything else."""
+def parse_reject_limit(text: str | None, what: str = "rejects") -> RejectLimit | None:
+    """`10` or `2.5%` as a limit on `what`; raises ConfigError for anything else."""
     if text is None:
         return None
     found = _REJECT_LIMIT.fullmatch(text.strip())
     share = float(found["number"]) / 100 if found and found["percent"] else None
     if found is None or (share is None and "." in found["number"]) or (share is not None and share > 1):
-        raise ConfigError(f"{text!r} is no limit on rejects (a number such as 10, or a share such as 2.5%)")
+        raise ConfigError(
+            f"{text!r} is no limit on {what} (expected a number such as 10, or a share such as 2.5%)"
+        )
     return RejectLimit(share=share) if share is not None else RejectLimit(count=int(found["number"]))
 
 
@@ -367,47 +272,21 @@ def parse_memory(text: str | None, client: redis.Redis) -> int | None:
     return int(number * _BYTES[unit])
 
 
-def _refuse_to_delete(plans: list[Plan], options: RunOptions) -> None:
-    for plan in plans:
-        for item in plan.recorded:
-            if item.operation.deletes_documents and not options.yes:
-                raise ConfigError(
-                    f"revision {plan.script.revision} deletes the documents of index "
-                    f"{item.operation.target!r} ({item.operation.title}, documents=True); nothing was done",
-                    hint="say --yes if that is what you want: nothing brings them back",
-                )
-
-
-def _runner(
-    session: Session, history: History, lease: Lease, progress: Progress | None, options: RunOptions
-) -> Runner:
-    return Runner(
-        session.client, session.server, session.ledger, history, lease, progress or Silent(), options
-    )
-
-
-def _applied(records: Mapping[str, RevisionRecord]) -> list[str]:
+def applied_revisions(records: Mapping[str, RevisionRecord]) -> list[str]:
+    """The revisions that are applied, in the order of the ledger."""
     return [name for name, record in records.items() if record.status == "applied"]
 
 
-def _current(history: History, records: Mapping[str, RevisionRecord]) -> tuple[str, ...]:
-    return history.graph.current([name for name in _applied(records) if name in history.scripts])
+def ahead_revisions(history: History, records: Mapping[str, RevisionRecord]) -> tuple[str, ...]:
+    """The applied revisions without a script here that no other recorded one stands on."""
+    unknown = [name for name in applied_revisions(records) if name not in history.scripts]
+    covered = {below for name in unknown for below in records[name].down_revision or ()}
+    return tuple(name for name in unknown if name not in covered)
 
 
-def _planned(history: History, path: list[str], direction: str) -> tuple[PlannedRevision, ...]:
-    planned = []
-    for name in path:
-        plan = history.upgrade(name) if direction == "upgrade" else history.downgrade(name)
-        steps = tuple(PlannedStep(title, commands) for title, commands in outline(plan))
-        planned.append(PlannedRevision(name, plan.script.message, steps))
-    return tuple(planned)
-
-
-def _accept(history: History, records: Mapping[str, RevisionRecord], writer: LedgerWriter) -> tuple[str, ...]:
-    changed = history.changed(records)
-    for name in changed:
-        writer.put(replace(records[name], checksum=history.scripts[name].checksum), "change accepted")
-    return tuple(changed)
+def current_revisions(history: History, records: Mapping[str, RevisionRecord]) -> tuple[str, ...]:
+    """The applied revisions, of those that have a script here, that no other applied one stands on."""
+    return history.graph.current([name for name in applied_revisions(records) if name in history.scripts])
 
 
 def _revision_status(
@@ -453,6 +332,10 @@ def _partial(session: Session, record: RevisionRecord) -> PartialStatus:
         values={name: value for name, value in values.items() if name not in ("operation", "fingerprint")},
         error=record.error,
     )
+
+
+def _index_status(record: IndexRecord) -> IndexStatus:
+    return IndexStatus(record.name, record.physical, record.origin, record.revision, record.aliases)
 
 
 def kept_status(client: redis.Redis, item: Kept) -> KeptStatus:

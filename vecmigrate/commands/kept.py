@@ -4,37 +4,196 @@ from __future__ import annotations
 
 import difflib
 import time
+from dataclasses import dataclass, replace
 
-from vecmigrate.commands.database import Session, kept_status
+from vecmigrate.commands.database import Session, applied_revisions, kept_status
+from vecmigrate.commands.locked import locked
 from vecmigrate.commands.results import CompleteResult, KeptStatus, RollbackResult
 from vecmigrate.errors import OperationError
+from vecmigrate.operations import indexes
 from vecmigrate.operations.complete import drop_kept
 from vecmigrate.operations.kept import Kept
-from vecmigrate.runtime.kept import KeptLedger, read_kept, roll_back
-from vecmigrate.runtime.lease import Lease
-from vecmigrate.runtime.ledger import LedgerWriter
+from vecmigrate.operations.registry import IndexRecord
+from vecmigrate.runtime.history import History
+from vecmigrate.runtime.kept import KeptLedger, read_kept
+from vecmigrate.runtime.ledger import LedgerWriter, RevisionRecord, now
+from vecmigrate.runtime.registry import Registry, read_indexes
 from vecmigrate.runtime.search_server import FencedSearch, index_info
-from vecmigrate.search import reply
+from vecmigrate.search import memory, reply
+from vecmigrate.search.introspect import missed
+from vecmigrate.search.reply import Info
 
 
-def rollback(session: Session, name: str | None = None, *, wait: float = 0.0) -> RollbackResult:
-    """Let the alias of `name` lead to the index that the last rebuild replaced: one alias update.
+@dataclass(frozen=True, slots=True)
+class _Keeper:
+    """What dropping a kept index needs, outside a migration."""
 
-    Without `name` there must be one such index only. The index that is put aside stays, so that `upgrade`
-    can cut over to it again.
+    search: FencedSearch
+    kept: KeptLedger
+    registry: Registry
+
+
+def rollback(
+    session: Session, name: str | None = None, *, accept_broken_readers: bool = False, wait: float = 0.0
+) -> RollbackResult:
+    """Let every alias of `name` lead to the index that the last rebuild replaced: one step.
+
+    Without `name` there must be one such index only. The index that is put aside stays, and the revision is held:
+    `upgrade` leaves it rolled back until `--release`, or until a newer revision goes on from it.
+
+    Args:
+        session: The server.
+        name: The spec.
+        accept_broken_readers: Go back although queries of the helpers in use would fail then.
+        wait: How many seconds to wait for another runner to finish.
 
     Raises:
-        OperationError: Nothing is kept for `name`, or the kept index cannot answer now.
+        OperationError: Nothing is kept for `name`, the kept index cannot answer now, or queries would fail then.
         LockedError: Another runner holds the lease for longer than `wait` seconds.
     """
-    with _lease(session, "rollback", wait) as lease:
+    history = session.history()
+    with locked(session, history, "rollback", wait, touches_indexes=True) as writer:
         kept = list(read_kept(session.ledger).values())
-        live = {item.live for item in kept if _live(session, item) == item.live}
+        live = {record.physical for record in read_indexes(session.ledger).values()}
         item = _to_roll_back(kept, name, live)
         began = time.monotonic()
-        put_aside = roll_back(LedgerWriter(session.ledger, lease), item)
+        put_aside = _roll_back(session, history, writer, item, accept_broken_readers=accept_broken_readers)
         seconds = time.monotonic() - began
     return RollbackResult(item.name, item.alias, item.what, put_aside.what, item.by, seconds)
+
+
+def _roll_back(
+    session: Session, history: History, writer: LedgerWriter, item: Kept, *, accept_broken_readers: bool
+) -> Kept:
+    client, keys, registry = session.client, writer.keys, Registry(writer)
+    record = registry.get(item.name)
+    if record is None or record.physical != item.live:
+        at = None if record is None else record.physical
+        raise OperationError(
+            f"index {item.name!r} is {at!r} by the ledger (expected {item.live!r}, which replaced {item.what!r})",
+            hint="`vecmigrate status` shows what is there",
+        )
+    info = index_info(client, item.what)
+    if info is None or reply.index_name(info) != item.what:
+        raise OperationError(
+            f"index {item.what!r}, which was kept, is gone (expected it to be there; somebody else dropped it)",
+            hint="`vecmigrate downgrade` builds it anew",
+        )
+    if reply.is_indexing(info):
+        raise OperationError(
+            f"index {item.what!r} is being scanned, {reply.percent_indexed(info):.0%} done (expected a complete "
+            "one; a server scans anew when it was restarted)",
+            hint="wait until it is done",
+        )
+    revision = session.ledger.revisions().get(item.by)
+    if revision is None or revision.status != "applied":
+        raise OperationError(
+            f"revision {item.by} is {'unknown' if revision is None else revision.status} (expected applied)",
+            hint="`vecmigrate upgrade` or `downgrade` ends what was begun",
+        )
+    live = index_info(client, record.physical)
+    _refuse_what_would_break(session, history, item, info, live, accepted=accept_broken_readers)
+    put_aside = Kept(
+        what=item.live,
+        kind="rolled back",
+        name=item.name,
+        alias=item.alias,
+        live=item.what,
+        revision=item.by,
+        by=item.by,
+        step=item.step,
+        since=now(),
+        memory=0 if live is None else memory.used_by(live),
+        origin=record.origin,
+    )
+    moved = replace(revision, status="rolled back", step=item.step, finished_at=now())
+    step, kept = f"u{item.step}:", KeptLedger(writer)
+    back = IndexRecord(item.name, item.what, item.origin, item.revision, _aliases(record, item))
+    registry.point(
+        back,
+        kept.stored(put_aside),
+        kept.forgotten(item.what),
+        ("HSET", keys.steps(item.by), f"{step}status", "rolled back", f"{step}stage", "verify",
+         f"{step}physical", item.live),
+        writer.stored(moved),
+        writer.log_entry("rolled back", item.by, None),
+        over_plain=_hidden(session, record),
+    )  # fmt: skip  # the words of a command read best on their lines
+    return put_aside
+
+
+def _aliases(record: IndexRecord, item: Kept) -> tuple[str, ...]:
+    """Every alias that the rebuild moved; one that is the name of the kept index itself is none."""
+    return tuple(name for name in record.aliases if name != item.what)
+
+
+def _hidden(session: Session, record: IndexRecord) -> list[str]:
+    """The aliases of `record` that a plain index hides, where its readers miss nothing in ours."""
+    hidden = []
+    ours = index_info(session.client, record.physical) or {}
+    for name in record.aliases:
+        info = index_info(session.client, name)
+        if info is not None and reply.index_name(info) == name != record.physical:
+            wrong = missed(ours, info)
+            if wrong:
+                raise indexes.hiding(name, record.physical, wrong)
+            hidden.append(name)
+    return hidden
+
+
+def _refuse_what_would_break(
+    session: Session, history: History, item: Kept, before: Info, live: Info | None, *, accepted: bool
+) -> None:
+    """Raise OperationError where going back loses a later change, or fails the queries of today's helpers."""
+    records = session.ledger.revisions()
+    later = _added_since(history, records, item, before)
+    if later:
+        raise OperationError(
+            f"index {item.what!r} lacks {', '.join(later)}, added after {item.by} replaced it (expected what is "
+            "applied to be in it)",
+            hint=f"`vecmigrate downgrade` takes both back, in order, down to what {item.by} stands on",
+        )
+    broken = _broken(before, live or {})
+    if broken and not accepted:
+        raise OperationError(
+            f"queries of helpers that were generated for {item.live!r} would fail after the rollback: "
+            f"{'; '.join(broken)} (expected an index that answers them)",
+            hint="deploy the helpers of the release before first, then `vecmigrate rollback "
+            f"{item.name} --accept-broken-readers`",
+        )
+
+
+def _added_since(history: History, records: dict[str, RevisionRecord], item: Kept, before: Info) -> list[str]:
+    """Fields that revisions after the rebuild added, and that the kept index does not have."""
+    applied = [name for name in applied_revisions(records) if name in history.scripts]
+    if item.by not in history.scripts:
+        return []
+    then = history.state(item.by).find(item.name)
+    today = history.state_of(applied).find(item.name)
+    if then is None or today is None:
+        return []
+    known = {field.name for field in then.spec.fields if field.indexed}
+    has = {str(attribute["attribute"]) for attribute in before.get("attributes", ())}
+    return [
+        f"field {field.name!r}"
+        for field in today.spec.fields
+        if field.indexed and field.name not in known and field.name not in has
+    ]
+
+
+def _broken(before: Info, live: Info) -> list[str]:
+    """What queries that work on the index `live` would fail at on the index `before`."""
+    told = [
+        text for text in missed(before, live) if not text.startswith(("default_language", "language_field"))
+    ]
+    old = {str(item["attribute"]): item for item in before.get("attributes", ())}
+    for item in live.get("attributes", ()):
+        has = old.get(str(item["attribute"]), {})
+        if item.get("algorithm") == "HNSW" and has.get("algorithm") == "FLAT":
+            told.append(
+                f"field {item['attribute']!r} is FLAT there, which refuses the EF_RUNTIME that they send"
+            )
+    return told
 
 
 def complete(session: Session, name: str | None = None, *, wait: float = 0.0) -> CompleteResult:
@@ -42,33 +201,24 @@ def complete(session: Session, name: str | None = None, *, wait: float = 0.0) ->
 
     Raises:
         OperationError: Nothing is kept for `name`.
+        IndexConflictError: An alias that somebody else made leads to it.
         LockedError: Another runner holds the lease for longer than `wait` seconds.
     """
-    with _lease(session, "complete", wait) as lease:
+    with locked(session, session.history(), "complete", wait, touches_indexes=True) as writer:
         kept = list(read_kept(session.ledger).values())
         wanted = [item for item in kept if name in (None, item.name)]
         if name is not None and not wanted:
             raise _nothing_kept(name, kept)
-        writer = LedgerWriter(session.ledger, lease)
-        search = FencedSearch(session.client, lease, session.server)
+        search = FencedSearch(session.client, writer.lease, session.server)
+        keeper = _Keeper(search, KeptLedger(writer), Registry(writer))
         dropped = []
         for item in wanted:
             told = kept_status(session.client, item)
-            there = drop_kept(search, KeptLedger(writer), item)
+            there = drop_kept(keeper, item)
             dropped.append(told if there else _gone(told))
             log = writer.log_entry(f"complete {item.what}", item.by, None)
-            lease.guarded(log, keys=[session.ledger.keys.log])
+            writer.lease.guarded(log, keys=[session.ledger.keys.log])
     return CompleteResult(tuple(dropped))
-
-
-def _lease(session: Session, command: str, wait: float) -> Lease:
-    seconds = session.config.lease_seconds
-    return Lease(session.client, session.ledger.keys, seconds=seconds, wait=wait, command=command)
-
-
-def _live(session: Session, item: Kept) -> str | None:
-    info = index_info(session.client, item.alias)
-    return None if info is None else reply.index_name(info)
 
 
 def _to_roll_back(kept: list[Kept], name: str | None, live: set[str]) -> Kept:

@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vecmigrate.commands.database import Session
-from vecmigrate.runtime.lease import Lease
-from vecmigrate.runtime.ledger import LedgerWriter
+from vecmigrate.commands.locked import locked
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +33,8 @@ def ensure_version(session: Session, *, wait: float = 0.0) -> EnsureVersionResul
         ServerError: The server takes no writes, or not from this user.
     """
     ledger = session.ledger
-    seconds = session.config.lease_seconds
-    with Lease(session.client, ledger.keys, seconds=seconds, wait=wait, command="ensure-version") as lease:
+    with locked(session, session.history(), "ensure-version", wait) as writer:
         created = not session.client.exists(ledger.keys.log)
         if created:
-            entry = LedgerWriter(ledger, lease).log_entry("ledger made", "", None)
-            lease.guarded(entry, keys=[ledger.keys.log])
+            writer.lease.guarded(writer.log_entry("ledger made", "", None), keys=[ledger.keys.log])
     return EnsureVersionResult(session.url, ledger.keys.namespace, created)

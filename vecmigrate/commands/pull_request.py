@@ -27,6 +27,7 @@ from vecmigrate.errors import (
 )
 from vecmigrate.operations.recorder import Recorded, Variables
 from vecmigrate.operations.state import State
+from vecmigrate.revisions.autogenerate import verdict
 from vecmigrate.revisions.scripts import Script, display_path, load_scripts
 from vecmigrate.runtime.history import History
 from vecmigrate.search.reply import Info, num_docs
@@ -186,6 +187,8 @@ def _side_now(
         side = _with_migrations(side, config, variables, known)
     else:
         notes.append(f"there is no folder {display_path(config.migrations)}: nothing is migrated")
+    if side.state is not None and not loaded.errors:
+        side = _with_advice(side, side.state)
     if config.output is not None and loaded.specs and not loaded.errors:
         side = _with_code(side, Path(display_path(config.output)), notes)
     files += [config.file] if config.file is not None else []
@@ -212,6 +215,13 @@ def _with_migrations(
         listed = tuple(_migration(script) for script in order)
         return replace(side, state=None, migrations=listed, broken=_problem(error))
     return replace(side, migrations=migrations, state=_specs_of(state), start=_specs_of(start))
+
+
+def _with_advice(side: Side, state: Mapping[str, IndexSpec]) -> Side:
+    """What autogenerate would say of the changes that no migration makes."""
+    made = verdict(state, side.specs)
+    after = ", after `vecmigrate merge -m …`" if len(side.heads) > 1 else ""
+    return replace(side, refused=made.instead, advice=made.advice + after)
 
 
 def _recorded(history: History, script: Script, settled: bool) -> Migration:

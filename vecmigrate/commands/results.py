@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vecmigrate.backfill.throttle import Pause
 from vecmigrate.runtime.ledger import Reject
 from vecmigrate.runtime.runner import RevisionOutcome
 
@@ -37,7 +38,9 @@ class PlannedRevision:
 class UpgradeResult(_Result):
     """Of upgrade and downgrade: what was done, or in a dry run what would be.
 
-    `current` is where the database is afterwards.
+    `current` is where the database is afterwards. `ahead` are revisions that a newer release applied, `held`
+    those that stay rolled back; `mended` is what was mended of indexes that were there, `warnings` what is
+    otherwise than the ledger says and was left alone.
     """
 
     direction: str
@@ -46,15 +49,20 @@ class UpgradeResult(_Result):
     planned: tuple[PlannedRevision, ...] = ()
     dry_run: bool = False
     accepted: tuple[str, ...] = ()
+    ahead: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    mended: tuple[Any, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentRevision:
-    """One revision that the database is at."""
+    """One revision that the database is at; `ahead` where a newer release applied it and no script here has it."""
 
     revision: str
     is_head: bool
     message: str
+    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +131,17 @@ class KeptStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """The index of one spec: what it is called on the server, how it came, and which aliases lead to it."""
+
+    name: str
+    physical: str
+    origin: str
+    revision: str
+    aliases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RollbackResult(_Result):
     """Of rollback: the index that the alias leads to again, and the one that it led to before."""
 
@@ -156,6 +175,18 @@ class StatusResult(_Result):
     lease: HolderStatus | None
     revisions: tuple[RevisionStatus, ...]
     kept: tuple[KeptStatus, ...] = ()
+    held: tuple[str, ...] = ()
+    indexes: tuple[IndexStatus, ...] = ()
+    faults: tuple[str, ...] = ()
+    paused: Pause | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseResult(_Result):
+    """Of pause and resume: the pause that is in force, or was, and whether that is the command's doing."""
+
+    pause: Pause | None
+    changed: bool
 
 
 @dataclass(frozen=True, slots=True)

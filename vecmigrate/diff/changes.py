@@ -38,7 +38,9 @@ __all__ = [
     "worst",
 ]
 
-_SEPARATE: Final = frozenset({"name", "prefixes", "storage", "skip_initial_scan", "alias", "aliases"})
+_SEPARATE: Final = frozenset(
+    {"name", "prefixes", "storage", "skip_initial_scan", "alias", "aliases", "ask_aliases"}
+)
 # What another index has to be built for, where documents stay as they are.
 _NEW_INDEX: Final = ("rebuild", "re_embed")
 

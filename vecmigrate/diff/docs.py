@@ -22,7 +22,10 @@ and generated code in the working tree with the commit where HEAD parted from th
 - what it costs: without a server in words and in bytes a document, with one in documents, memory and time,
   from FT.INFO alone;
 - the Redis commands of the migrations that the base does not have;
-- in which order to deploy: expand, deploy, contract;
+- in which order to deploy (expand, deploy, contract), and in which to go back. It asks of each change whose
+  helpers fail with whose index. Where only the old helpers fail with the new index, as those of HNSW do
+  with FLAT, the helpers go first, and on the way back the index; where only the new helpers fail with the
+  old index, it is the other way round; where both fail, it takes two releases;
 
 and then what is wrong or needs a decision: a code, a place, and what to do.
 
@@ -32,6 +35,10 @@ and then what is wrong or needs a decision: a code, a place, and what to do.
 | `--format` | `text`, `markdown` (for a comment), `github` (shown beside the lines), `json` |
 | `--fail-on` | `error` (the default), `warning`, `info` or `never`: from which level on the exit code is 3 |
 | `--server` | ask the configured server; `vecmigrate --redis URL review` names one |
+
+What specs, scripts, names and servers say is shown as text: line ends, control characters, marks of direction
+and what GitHub Actions takes for commands are written out as escapes. `--format github` prints commands on
+purpose, with escaped values.
 
 The base is only read, by git, into a temporary folder. The migrations of the working tree are executed to
 record what they do, as `upgrade --dry-run` executes them: they touch no server, but they are Python. So run

@@ -24,10 +24,11 @@ from vecmigrate.spec.model import IndexSpec
 Code: TypeAlias = Literal[
     "missing-index", "missing-alias", "other-alias", "early-alias", "shadowed", "difference"
 ]
-# foreign   made by somebody else
-# older     one of ours that no alias leads to any more
-# building  one of ours that a revision is at work on
-Relation: TypeAlias = Literal["foreign", "older", "building"]
+# foreign          made by somebody else
+# other_namespace  owned by another namespace, as the registry of the server says
+# older            one of ours that no alias leads to any more
+# building         one of ours that a revision is at work on
+Relation: TypeAlias = Literal["foreign", "other_namespace", "older", "building"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +106,12 @@ class Neighbour:
     relation: Relation
     index: str
     prefix: str
+    owner: str | None = None
 
     def __str__(self) -> str:
         told = {
             "foreign": "is not ours",
+            "other_namespace": f"belongs to namespace {self.owner!r}",
             "older": "is an index of ours that is no longer in use",
             "building": "is being built",
         }[self.relation]
@@ -133,7 +136,13 @@ def unseen(expected: Sequence[Expected]) -> tuple[str, ...]:
 
 
 def neighbours(
-    expected: Sequence[Expected], live: Live, *, kept: Collection[str] = (), building: Collection[str] = ()
+    expected: Sequence[Expected],
+    live: Live,
+    *,
+    kept: Collection[str] = (),
+    building: Collection[str] = (),
+    owners: Mapping[str, str] | None = None,
+    namespace: str = "",
 ) -> tuple[Neighbour, ...]:
     """Every other index over our documents, by name.
 
@@ -141,7 +150,9 @@ def neighbours(
         expected: Our indexes.
         live: What the server has.
         kept: Indexes that were replaced and stay, as the ledger says, until their replacement is complete.
-        building: Revisions that are at work: their indexes are not finished.
+        building: Indexes that a revision is at work on, or left half-built.
+        owners: Which namespace owns which index, by the registry of the server.
+        namespace: Ours.
     """
     ours = {name for item in expected for name in item.names} | set(kept)
     found = []
@@ -150,11 +161,13 @@ def neighbours(
         if meeting is None:
             continue
         item, prefix = meeting
-        alias, _, revision = name.rpartition("@")
+        owner = (owners or {}).get(name)
         relation: Relation = "foreign"
-        if alias and any(alias == other.spec.index.name for other in expected):
-            relation = "building" if revision in building else "older"
-        found.append(Neighbour(name, relation, item.spec.name, prefix))
+        if name in building:
+            relation = "building"
+        elif owner is not None:
+            relation = "older" if owner == namespace else "other_namespace"
+        found.append(Neighbour(name, relation, item.spec.name, prefix, owner if owner != namespace else None))
     return tuple(found)
 
 

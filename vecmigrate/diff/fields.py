@@ -13,6 +13,9 @@ from vecmigrate.spec.model import (
     Hnsw,
     IndexSpec,
     JsonField,
+    NumericField,
+    Storage,
+    TagField,
     TextField,
     VectorField,
 )
@@ -20,8 +23,15 @@ from vecmigrate.spec.model import (
 # An index that was made without MAXTEXTFIELDS takes no more text fields than this by FT.ALTER.
 ALTER_TEXT_FIELDS: Final = 32
 
-# Values of these types are stored alike, so that one can be indexed as another.
-_STORED_ALIKE: Final = ({"text", "tag"}, {"text", "tag", "numeric"})
+# Values of these types are stored alike, so that each of them can be indexed as another.
+_TEXTS: Final = frozenset({"text", "tag"})
+# What a stored value means: by another separator it is another list, in other coordinates another place.
+MEANINGS: Final = {
+    "separator": "helpers store a list as one value that the separator splits, so stored lists become one "
+    "label each, and labels that contain the new separator become several",
+    "coord_system": "stored shapes were given in other coordinates",
+}
+_WHOLE_NUMBERS: Final = frozenset({"int8", "uint8"})
 
 _STORED: Final = {"source": "from", "default": "default", "default_from_key": "default_from"}
 _APART: Final = frozenset(
@@ -56,21 +66,48 @@ def _written(spec: IndexSpec, item: Field) -> bool:
 
 def _has_values(old: IndexSpec, item: Field) -> bool:
     """Whether documents stored under `old` have values where `item` looks for them, in the form it needs."""
-    for other in old.written_fields:
-        if other.path == item.path:
-            return _readable_as(old, other, item)
-    return False
+    stored = _stored_at(old, item.path)
+    return stored is not None and _readable_as(old, stored, item) and not _means_other(stored, item)
+
+
+def _stored_at(old: IndexSpec, path: str) -> Field | None:
+    """The field whose values documents stored under `old` have at that path."""
+    return next((other for other in old.written_fields if other.path == path), None)
+
+
+def _means_other(stored: Field, item: Field) -> bool:
+    """Whether values of one field mean something else to another of that type."""
+    same_type = field_type(stored) == field_type(item)
+    return same_type and any(
+        getattr(stored, option) != getattr(item, option) for option in MEANINGS if hasattr(item, option)
+    )
 
 
 def _readable_as(spec: IndexSpec, stored: Field, item: Field) -> bool:
-    """Whether values of the field `stored` can be indexed as `item`."""
+    """Whether every value of the field `stored` can be indexed as `item`."""
     if isinstance(stored, VectorField) and isinstance(item, VectorField):
-        same = spec.index.storage == "json" or stored.datatype == item.datatype
-        return stored.dims == item.dims and same
-    kinds = {field_type(stored), field_type(item)}
+        return stored.dims == item.dims and not _recast(spec, stored, item)
+    return fits(field_type(stored), field_type(item), spec.index.storage)
+
+
+def fits(stored: str, wanted: str, storage: Storage) -> bool:
+    """Whether every value that helpers store for a field of one type can be indexed as another type.
+
+    A document with a value that cannot be leaves the index as a whole.
+    """
+    if stored == wanted or {stored, wanted} <= _TEXTS:
+        return True
     # A JSON document keeps a number as a number, a hash everything as text.
-    alike = _STORED_ALIKE[1] if spec.index.storage == "hash" else _STORED_ALIKE[0]
-    return len(kinds) == 1 or kinds <= alike
+    return stored == "numeric" and wanted in _TEXTS and storage == "hash"
+
+
+def _recast(spec: IndexSpec, stored: VectorField, item: VectorField) -> bool:
+    """Whether vectors of another datatype have to be written anew."""
+    if stored.datatype == item.datatype:
+        return False
+    # JSON documents hold arrays of numbers, of which an index takes what it wants, but no fractions for
+    # whole numbers.
+    return spec.index.storage == "hash" or item.datatype in _WHOLE_NUMBERS
 
 
 def _change(
@@ -91,14 +128,21 @@ def _dropped(new: IndexSpec, item: Field) -> Change:
 
 def _added(old: IndexSpec, new: IndexSpec, item: Field) -> Change:
     kind: Kind
+    there = _stored_at(old, item.path)
     if isinstance(item, VectorField):
         stored = _has_values(old, item) or not _written(new, item)
         kind = "rebuild" if stored else "re_embed"
         note = "over stored vectors" if stored else "no document has such a vector yet"
     elif not is_indexed(item):
         kind, note = "nothing", "stored beside the rest from now on"
+    elif there is not None and not _readable_as(old, there, item):
+        kind = "rewrite"
+        note = f"values of {there.name} ({field_type(there)}) are stored there, and a document whose value "
+        note += "does not fit leaves the index"
     elif _has_values(old, item) or not _written(new, item):
         kind, note = _alterable(old, new, item), "over stored values"
+    elif there is not None:
+        kind, note = "rewrite", f"values of {there.name} are stored there, and mean something else"
     elif item.source == "key" or item.default is not None or item.default_from_key:
         kind = "rewrite"
         note = f"documents that exist lack the value that {_giver(item)} stands for"
@@ -123,14 +167,31 @@ def _alterable(old: IndexSpec, new: IndexSpec, item: Field) -> Kind:
 def _retyped(old: IndexSpec, new: IndexSpec, before: Field, after: Field) -> Change:
     moved = before.path != after.path and not _has_values(old, after)
     kind: Kind = "rebuild"
-    note = "values that do not fit the type are not found any more"
+    note = meaning_as(before, after)
     if isinstance(after, VectorField):
         kind, note = "re_embed", "no document has such a vector yet"
     elif moved or not _readable_as(old, before, after) or not (is_indexed(before) or is_indexed(after)):
-        kind, note = "rewrite", "stored values have another form"
+        kind = "rewrite"
+        note = "stored values have another form, and a document whose value does not fit leaves the index"
     elif not is_indexed(before):
         kind, note = _alterable(old, new, after), "over stored values"
     return _change(new, after, kind, "type", (field_type(before), field_type(after)), note=note)
+
+
+def meaning_as(before: Field, after: Field) -> str:
+    """What becomes of stored values of one type that are indexed as another, which they all fit."""
+    match before, after:
+        case TextField(), TagField():
+            if not after.separator:
+                return "each stored text becomes one label"
+            return f"stored texts become labels, split at {after.separator!r}"
+        case TagField(), TextField():
+            return "stored labels become words, which filters by label no longer find"
+        case NumericField(), TagField():
+            return "stored numbers become labels as they are written; filters by range no longer find them"
+        case NumericField(), TextField():
+            return "stored numbers become words; filters by range no longer find them"
+    return "stored values mean something else"
 
 
 def _named(old: IndexSpec, new: IndexSpec, before: Field, after: Field) -> Iterator[Change]:
@@ -169,7 +230,7 @@ def _options(old: IndexSpec, new: IndexSpec, before: Field, after: Field) -> Ite
             was, will = getattr(before, item.name), getattr(after, item.name)
             implied = item.name == "separator" and (was, will) == _separators(old, new)
             if was != will and not implied:
-                yield _change(new, after, "rebuild", item.name, (was, will), note=_meaning(item.name))
+                yield _of_option(old, new, (before, after), item.name, (was, will))
     if isinstance(before, VectorField) and isinstance(after, VectorField):
         yield from _of_vector(new, before, after)
 
@@ -178,8 +239,19 @@ def _separators(old: IndexSpec, new: IndexSpec) -> tuple[str, str]:
     return default_separator(old.index.storage), default_separator(new.index.storage)
 
 
-def _meaning(option: str) -> str:
-    return "scores change their meaning: thresholds in callers too" if option == "metric" else ""
+def _of_option(
+    old: IndexSpec, new: IndexSpec, fields: tuple[Field, Field], option: str, values: tuple[object, object]
+) -> Change:
+    before, after = fields
+    if option == "metric":
+        note = "scores change their meaning: thresholds in callers too"
+        if values[1] == "cosine":
+            note += "; a stored vector of zeros would come first in every answer, with nan as its score"
+        return _change(new, after, "rebuild", option, values, note=note)
+    # Where something else is stored, and this field only indexes it, the index alone decides.
+    if option in MEANINGS and _written(old, before) and _written(new, after):
+        return _change(new, after, "rewrite", option, values, note=MEANINGS[option])
+    return _change(new, after, "rebuild", option, values)
 
 
 def _of_storing(new: IndexSpec, item: Field, option: str, was: object, will: object) -> Change:
@@ -197,8 +269,7 @@ def _of_vector(new: IndexSpec, before: VectorField, after: VectorField) -> Itera
         note = "stored vectors have another length"
         yield _change(new, after, "re_embed", "dims", (before.dims, after.dims), note=note)
     if before.datatype != after.datatype:
-        # JSON documents hold arrays of numbers, whatever the index makes of them.
-        kind: Kind = "rebuild" if new.index.storage == "json" else "rewrite"
+        kind: Kind = "rewrite" if _recast(new, before, after) else "rebuild"
         note = "" if kind == "rebuild" else "stored vectors have another form"
         yield _change(new, after, kind, "datatype", (before.datatype, after.datatype), note=note)
     was, will = before.algorithm, after.algorithm

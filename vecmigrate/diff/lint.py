@@ -13,6 +13,7 @@ from vecmigrate.diff.rules import ALLOWABLE, FEW_NUMBERS, MANY_NUMBERS, RULES
 from vecmigrate.diff.sides import Case, Side, Step
 from vecmigrate.diff.suppress import apply_suppressions, suppressions_of
 from vecmigrate.errors import Problem
+from vecmigrate.spec.change import renamed_fields
 from vecmigrate.spec.model import Flat, Hnsw, IndexSpec, JsonField, Location, VectorField
 
 # Lower means fewer links, or links chosen from fewer candidates.
@@ -144,6 +145,53 @@ def _fields(case: Case) -> Iterator[Finding]:
             yield _of_change(
                 case, change, "field-unsearchable", f"field {change.subject} can no longer be searched"
             )
+
+
+def _fields_changed_in_place(case: Case) -> Iterator[Finding]:
+    """Fields that are something else over the values that are stored."""
+    for change in case.diff.changes:
+        if change.field is None or case.before(change.index) is None:
+            continue
+        subject, note = change.subject, f": {change.note}" if change.note else ""
+        if change.option == "type" and change.kind != "re_embed":
+            message = f"field {subject} becomes {change.new}, and {change.old} is stored{note}"
+            yield _of_change(case, change, "field-retyped", message)
+        elif change.option == "name":
+            message = f"field {change.index}.{change.old} is called {change.new} now{note}"
+            yield _of_change(case, change, "field-renamed", message)
+        elif change.option == "path":
+            message = f"field {subject} is read from {change.new!r}, and no longer from {change.old!r}{note}"
+            yield _of_change(case, change, "field-moved", message)
+
+
+def _order_decides(case: Case) -> Iterator[Finding]:
+    """What the order of fields decides without a word: which vector is searched, which field is stored."""
+    for spec in case.now.specs:
+        old = case.before(spec.name)
+        if old is None:
+            continue
+        also = tuple(item.location.file for item in case.pending if item.touches(spec.name))
+        former = renamed_fields(old, spec)
+        first = spec.vector
+        if former.get(first.name, first.name) != old.vector.name:
+            message = (
+                f"{spec.helpers.knn} and {spec.helpers.range} search {first.name} now, and searched "
+                f"{old.vector.name}; {spec.helpers.store} takes {first.name} as its first vector"
+            )
+            if first.dims == old.vector.dims:
+                message += "; both have the same size, so no error tells"
+            place = spec.place("fields", first.name)
+            yield _finding("search-moved", message, place, index=spec.name, also=also)
+        writers = {item.path: item.name for item in old.written_fields}
+        for item in spec.written_fields:
+            before = writers.get(item.path)
+            still = before in {former.get(other.name, other.name) for other in spec.fields}
+            if before is not None and still and former.get(item.name, item.name) != before:
+                message = (
+                    f"{spec.helpers.store} stores {item.name} under {item.path!r} now, and stored {before}"
+                )
+                place = spec.place("fields", item.name)
+                yield _finding("store-moved", message, place, index=spec.name, also=also)
 
 
 def _helper_removed(case: Case) -> Iterator[Finding]:
@@ -334,9 +382,12 @@ def _state_differs(case: Case) -> Iterator[Finding]:
         # What only the migrations have stands in no file of a spec.
         place = ours[0].location or _config(case.now)
         also = tuple(item.location.file for item in case.pending if item.touches(name))
-        yield _finding(
-            "state-differs", f"no migration carries this out: {what}", place, index=name, also=also
+        refused = dict.fromkeys(
+            case.now.refused[change.key] for change in ours if change.key in case.now.refused
         )
+        fix = "; ".join(refused) or case.now.advice
+        message = f"no migration carries this out: {what}"
+        yield _finding("state-differs", message, place, index=name, also=also, fix=fix)
 
 
 def _generated_stale(case: Case) -> Iterator[Finding]:
@@ -363,6 +414,8 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _index_dropped,
     _data_deleted,
     _fields,
+    _fields_changed_in_place,
+    _order_decides,
     _helper_removed,
     _prefix_widened,
     _undeclared_rename,

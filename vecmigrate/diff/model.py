@@ -32,6 +32,8 @@ WORDS: Final[dict[Kind, str]] = {
     "re_embed": "re-embed",
 }
 
+ChangeKey: TypeAlias = tuple[str, str | None, str]
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -52,6 +54,11 @@ class Change:
     new: object
     location: Location | None = dataclass_field(default=None, compare=False)
     note: str = dataclass_field(default="", compare=False)
+
+    @property
+    def key(self) -> ChangeKey:
+        """What tells it from the other changes of the same specs: index, field, option."""
+        return self.index, self.field, self.option
 
     @property
     def subject(self) -> str:

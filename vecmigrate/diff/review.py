@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vecmigrate.diff.changes import diff_specs
 from vecmigrate.diff.cost import Cost, cost
 from vecmigrate.diff.findings import LEVELS, Finding, Level, at_least
 from vecmigrate.diff.lint import lint
 from vecmigrate.diff.model import WORDS, Change, Kind, worst
-from vecmigrate.diff.order import Stage, stages, touches_names_only
+from vecmigrate.diff.order import Deployment, deployment, touches_names_only
 from vecmigrate.diff.sides import Case, Side, Step, compare
 from vecmigrate.search.reply import Info
 from vecmigrate.spec.model import IndexSpec
@@ -35,7 +36,7 @@ class IndexReport:
     changes: tuple[Change, ...]
     cost: Cost
     steps: tuple[PendingStep, ...]
-    order: tuple[Stage, ...]
+    deployment: Deployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +173,16 @@ def _report(case: Case, name: str, live: Mapping[str, Info]) -> IndexReport | No
         changes=changes,
         cost=_cost(changes, spec, known),
         steps=steps,
-        order=stages(changes),
+        deployment=deployment(changes, _known_before(case, name), new),
     )
+
+
+def _known_before(case: Case, name: str) -> IndexSpec | None:
+    """What the changes of an index are told from: the base, or what the migrations made before."""
+    old = case.before(name)
+    if case.now.start is not None and old is not None and not diff_specs(old, case.now.spec(name) or old):
+        return case.now.start.get(old.name, old)
+    return old
 
 
 def _cost(changes: tuple[Change, ...], spec: IndexSpec | None, live: Info | None) -> Cost:
@@ -201,5 +210,6 @@ def _index_dict(item: IndexReport) -> dict[str, Any]:
         ],
         "cost": {**asdict(item.cost), "text": item.cost.describe()},
         "steps": [asdict(step) for step in item.steps],
-        "order": [asdict(stage) for stage in item.order],
+        "order": [asdict(stage) for stage in item.deployment.stages],
+        "back": list(item.deployment.back),
     }

@@ -46,6 +46,47 @@ _TABLE: Final = (
         fix="Make sure that no caller filters on it, and deploy those changes first.",
     ),
     Rule(
+        code="field-retyped",
+        level="warning",
+        what="A field becomes one of another type over the values that are stored.",
+        why="Values are read in another way; a document whose value does not fit leaves the index.",
+        example="-  category: {type: text}\n+  category: {type: tag}",
+        fix="Look at the stored values; where callers need both, add a second field over the same `path`.",
+    ),
+    Rule(
+        code="field-renamed",
+        level="warning",
+        what="A field is called otherwise, over the same stored values.",
+        why="Queries, filters and results use the new name; services that still run ask by the old one.",
+        example="-  title: {type: text}\n+  headline: {type: text, path: title, renamed_from: title}",
+        fix="Change the callers in the same deploy, or keep the old field beside the new one for a release.",
+    ),
+    Rule(
+        code="field-moved",
+        level="warning",
+        what="A field keeps its name and lies over other stored values.",
+        why="The same query looks into other values, and nothing in the calling code shows it.",
+        example="-  label: {type: tag}\n+  label: {type: tag, path: label_2}",
+        fix="Make sure that the values under the new path are meant; then allow the finding with the reason.",
+    ),
+    Rule(
+        code="search-moved",
+        level="error",
+        what="The plain search and store helpers are about another vector field than before.",
+        why="They take the first vector field of the spec. One of the same size answers without an error.",
+        example="-  body: {type: vector, dims: 384}\n   title: {type: vector, dims: 384}\n"
+        "+  body: {type: vector, dims: 384}",
+        fix="Put the vector fields back into their order; where it is meant, allow it with the reason.",
+    ),
+    Rule(
+        code="store-moved",
+        level="warning",
+        what="The values under a path are taken from another field of the spec than before.",
+        why="Of several fields with one path the first is stored, by its own parameter and in its own form.",
+        example="-  title: {type: text}\n   title_tag: {type: tag, path: title}\n+  title: {type: text}",
+        fix="Put the fields back into their order, or change the callers that store in the same deploy.",
+    ),
+    Rule(
         code="sortable-removed",
         level="warning",
         what="A field that generated helpers return is no longer sortable.",
@@ -104,7 +145,8 @@ _TABLE: Final = (
     Rule(
         code="not-rewritten",
         level="error",
-        what="Documents have to be written anew (prefix, storage, datatype), and no migration does it.",
+        what="Documents have to be written anew (prefix, storage, datatype, separator …), "
+        "and no migration does it.",
         why="Documents as they are stored do not belong to the new index, or cannot be read by it.",
         example='-  prefix: "skill_emb:"\n+  prefix: "skills:"',
         fix="Write them with op.run in a migration that comes before the change.",
@@ -187,7 +229,8 @@ _TABLE: Final = (
         what="What the migrations end in is not what the specs say.",
         why="Generated helpers would speak to an index that `upgrade` does not build.",
         example="`m: 32` in the spec, and no rebuild_index in a migration",
-        fix="Run `vecmigrate revision --autogenerate -m …`, or mend the migration.",
+        fix="Run `vecmigrate revision --autogenerate -m …`, or mend the migration; where autogenerate "
+        "refuses, the finding says what it would say.",
     ),
     Rule(
         code="generated-stale",

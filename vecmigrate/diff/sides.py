@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vecmigrate.diff.changes import diff_specs, diff_state, renamed_index
-from vecmigrate.diff.model import Change, Diff
+from vecmigrate.diff.model import Change, ChangeKey, Diff
 from vecmigrate.errors import Problem
 from vecmigrate.spec.model import IndexSpec, Location
 
@@ -52,6 +52,8 @@ class Side:
         heads: The revisions that no other revises.
         state: Spec name → spec after all migrations; None where they were not recorded.
         start: The same before those migrations that the base does not have.
+        refused: Key of a change that autogenerate refuses → what it says to do instead.
+        advice: What to do about other changes that no migration makes.
         problems: What is wrong with the specs.
         broken: Why the migrations cannot be read or recorded.
         public: Names that the generated package exports, by the specs.
@@ -67,6 +69,8 @@ class Side:
     heads: tuple[str, ...] = ()
     state: Mapping[str, IndexSpec] | None = None
     start: Mapping[str, IndexSpec] | None = None
+    refused: Mapping[ChangeKey, str] = field(default_factory=dict)
+    advice: str | None = None
     problems: tuple[Problem, ...] = ()
     broken: Problem | None = None
     public: frozenset[str] = frozenset()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from vecmigrate.errors import IndexConflictError, OperationError
-from vecmigrate.operations import indexes
+from vecmigrate.errors import IndexConflictError, OperationError, VerificationError
+from vecmigrate.operations import checked, indexes
 from vecmigrate.operations.base import Command, Context, Operation
 from vecmigrate.operations.state import State
 from vecmigrate.search import ddl
 from vecmigrate.search.introspect import differences
 from vecmigrate.spec.change import change_spec, changes_between
 from vecmigrate.spec.model import Field, IndexSpec, VectorField
+
+if TYPE_CHECKING:
+    from vecmigrate.verify.check import DocumentCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +53,73 @@ class AlterIndex(Operation):
         index = context.state.get(self.name)
         spec = self._after(index.spec)
         context.search.require(spec)
-        live = indexes.live_ours(context, index) or index.physical
+        record = indexes.require_there(context, index)
+        # What a rollback would go back to, or a release cut over to again, learns the fields as well.
+        others = [
+            item.what
+            for item in context.kept.all().values()
+            if item.name == self.name and item.kind != "alias" and self._is_there(context, item.what)
+        ]
+        checked.require_updates_seen(context, spec)
+        indexes.wait_until_indexed(context, record.physical, record.physical)
+        new = [name for name in self.add if name not in self._found(context, record.physical)]
+        checked.refuse_unfit(context, record.physical, spec, new)
+        if context.step.get("missing") is None and new:
+            before = checked.check(context, record.physical, index.spec)
+            context.step.put({"missing": before.missing if before is not None else 0})
+        for name in (record.physical, *others):
+            indexes.wait_until_indexed(context, name, name)
+            self._alter(context, spec, name)
+        found = checked.check(context, record.physical, spec)
+        self._refuse_lost(context, record.physical, found)
+        context.step.put({"outcome": ", ".join([f"{', '.join(self.add)} added", *checked.told(found)])})
+
+    def _refuse_lost(self, context: Context, physical: str, found: DocumentCheck | None) -> None:
+        """Values that services wrote while FT.ALTER was on its way may not fit after all."""
+        before = int(context.step.get("missing") or 0)
+        if found is None or found.missing <= before:
+            return
+        raise VerificationError(
+            f"{found.missing - before:,} documents left index {physical!r} over {', '.join(self.add)} "
+            f"(expected at most {before:,} that cannot be indexed, as before; found {found.missing:,}): "
+            f"{', '.join(found.rejected)}",
+            hint="correct these values, which puts the documents back, and upgrade again",
+        )
+
+    def _alter(self, context: Context, spec: IndexSpec, live: str) -> None:
         for item in self._added(spec):
-            info = context.search.info(live)
-            if info is None:
-                raise OperationError(
-                    f"there is no index {live!r} to add field {item.name!r} to (the index of {self.name!r})",
-                    hint="`vecmigrate drift` shows what is there",
-                )
-            if all(item.name != attribute["attribute"] for attribute in info.get("attributes", ())):
+            found = self._found(context, live)
+            if item.name not in found:
                 context.search.change(*ddl.ft_alter_add(live, item, spec.index.storage))
-                continue
+        indexes.wait_until_indexed(context, live, live)
+        # Looked at, not assumed: the server may have come back from a state before the change.
+        info = context.search.info(live) or {}
+        for item in self._added(spec):
             wrong = [found for found in differences(spec, info) if found.field == item.name]
+            if wrong and wrong[0].option == "field":
+                raise OperationError(
+                    f"field {item.name!r} is not in index {live!r} although it was added (expected it to be "
+                    "there); the server may have come back from an older state",
+                    hint="upgrade again: it looks at what is there",
+                )
             if wrong:
                 raise IndexConflictError(
                     f"index {live!r} has a field {item.name!r} already, and it is another one ({wrong[0]})",
                     hint="rebuild_index gives it another definition",
                 )
-        indexes.wait_until_indexed(context, live, live)
-        context.step.put({"outcome": f"{', '.join(self.add)} added"})
+
+    def _found(self, context: Context, live: str) -> set[str]:
+        info = context.search.info(live)
+        if info is None:
+            raise OperationError(
+                f"there is no index {live!r} to add fields to (expected the index of {self.name!r})",
+                hint="`vecmigrate heal` builds it anew",
+            )
+        return {str(attribute["attribute"]) for attribute in info.get("attributes", ())}
+
+    @staticmethod
+    def _is_there(context: Context, name: str) -> bool:
+        return indexes.live_name(context, name) == name and context.registry.is_ours(name)
 
     def revert(self, step: int, state: State) -> Operation:
         """The spec without the fields: FT.ALTER takes nothing away, so the index keeps them, unused."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -16,12 +17,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from vecmigrate.errors import IrreversibleError
 from vecmigrate.operations.kept import KeptIndexes
 from vecmigrate.operations.progress import Progress
+from vecmigrate.operations.registry import IndexRegistry
 from vecmigrate.operations.state import State
 
 if TYPE_CHECKING:
     import redis
 
     from vecmigrate.backfill.books import Books
+    from vecmigrate.backfill.throttle import Throttle
 
 # The words of one Redis command. A line that starts with "#" stands for what is not a single command.
 Command = tuple[str, ...]
@@ -59,6 +62,10 @@ class RunOptions:
         min_recall: The lowest recall@10 that is accepted; None means 0.95, or what the old index has less
             0.01.
         yes: Whether documents may be deleted.
+        max_deletes: How many documents the verifying pass of a backfill may remove; None means 10 %.
+        allow_eviction: Whether a server may evict keys meanwhile.
+        max_rate: How many items a second a step may deal with.
+        max_latency: By how many milliseconds a step may slow down others.
     """
 
     max_rejects: RejectLimit | None = None
@@ -66,6 +73,10 @@ class RunOptions:
     verify: Verify = "recall"
     min_recall: float | None = None
     yes: bool = False
+    max_deletes: RejectLimit | None = None
+    allow_eviction: bool = False
+    max_rate: float | None = None
+    max_latency: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +98,11 @@ class StepRecord(Protocol):
     def get(self, name: str) -> str | None:
         """The stored value called `name`."""
 
-    def put(self, values: Mapping[str, str | int]) -> None:
-        """Store `values`; raises LeaseLostError where this runner may not write any more."""
+    def put(self, values: Mapping[str, str | int], *commands: Sequence[str | bytes | int]) -> None:
+        """Store `values`; raises LeaseLostError where this runner may not write any more.
+
+        `commands` are run before, in the same atomic step: both happen, or neither.
+        """
 
 
 class SearchServer(Protocol):
@@ -109,14 +123,32 @@ class SearchServer(Protocol):
     def memory(self) -> ServerMemory:
         """How much memory the server uses, and may."""
 
-    def change(self, *words: str) -> None:
+    def change(self, *words: str | bytes) -> None:
         """Run one command that changes something, in one step with the check of the lease."""
 
-    def replace_plain(self, name: str, physical: str) -> None:
-        """Drop the plain index `name` and let an alias of that name lead to `physical`, without a gap."""
+    def aliases_of(self, physical: str) -> list[str] | None:
+        """Every alias that leads to the index `physical`; None where the server does not list them."""
+
+    def touch(self, spec: Any, documents: Sequence[bytes]) -> list[int]:
+        """Let the server index `documents` of `spec` again; 1 for each that was there, else 0."""
 
     def require(self, spec: Any) -> None:
         """Raise ServerTooOldError where the server lacks something that `spec` asks for."""
+
+
+class Watched(Protocol):
+    """The server while code that is not ours works on it."""
+
+    @property
+    def client(self) -> redis.Redis:
+        """A client for that code, closed afterwards; it connects to no other server than at the start."""
+
+    @property
+    def step(self) -> StepRecord:
+        """This step, written over connections of that client."""
+
+    def check(self) -> None:
+        """Raise ServerChangedError where the server is another one by now, or was for a while."""
 
 
 class Context(Protocol):
@@ -147,6 +179,10 @@ class Context(Protocol):
         """The indexes that were replaced and stay for a while."""
 
     @property
+    def registry(self) -> IndexRegistry:
+        """Which index is whose, and what it is called on the server."""
+
+    @property
     def search(self) -> SearchServer:
         """RediSearch, fenced."""
 
@@ -157,11 +193,17 @@ class Context(Protocol):
     def upgrade_step(self, step: int) -> StepRecord:
         """The step that this revision's upgrade recorded under that number."""
 
+    def watched(self) -> AbstractContextManager[Watched]:
+        """Watch the server as long as the block lasts."""
+
     def books(self, *, upgrade_step: int | None = None) -> Books:
         """Where a backfill keeps its accounts: of this step, or of that step of the upgrade."""
 
     def check_lease(self) -> None:
         """Raise LeaseLostError where this runner may not write any more."""
+
+    def throttle(self) -> Throttle:
+        """What holds this step back: call `passed(items)` on it between batches, and `close` at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +234,10 @@ class Operation(ABC):
     @abstractmethod
     def describe(self, state: State, revision: str) -> Sequence[Command]:
         """The Redis commands that `run` sends, as far as they are known beforehand; pure."""
+
+    def check_server(self, search: SearchServer, options: RunOptions) -> None:
+        """Raise OperationError where it is not safe on this server; called before anything is written."""
+        return
 
     @abstractmethod
     def run(self, context: Context) -> None:

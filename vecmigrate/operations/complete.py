@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol
 
 from vecmigrate.operations.base import Command, Context, Operation, SearchServer
 from vecmigrate.operations.kept import Kept, KeptIndexes
+from vecmigrate.operations.registry import IndexRecord, IndexRegistry
 from vecmigrate.operations.state import State
 from vecmigrate.search import ddl, reply
 
@@ -41,7 +42,7 @@ class Complete(Operation):
         done = [
             item.what
             for item in context.kept.all().values()
-            if item.name == self.name and drop_kept(context.search, context.kept, item)
+            if item.name == self.name and drop_kept(context, item)
         ]
         context.step.put({"outcome": f"dropped {', '.join(done)}" if done else "nothing was kept"})
 
@@ -79,22 +80,52 @@ class Completed(Operation):
         return Complete(self.name)
 
 
-def drop_kept(search: SearchServer, kept: KeptIndexes, item: Kept) -> bool:
+class Keeper(Protocol):
+    """What dropping a kept index needs: a part of `Context`."""
+
+    @property
+    def search(self) -> SearchServer:
+        """RediSearch, fenced."""
+
+    @property
+    def kept(self) -> KeptIndexes:
+        """What is kept."""
+
+    @property
+    def registry(self) -> IndexRegistry:
+        """Which index is whose."""
+
+
+def drop_kept(keeper: Keeper, item: Kept) -> bool:
     """Drop one kept index or alias and forget it; whether there was anything to drop.
 
-    What an alias leads to by now is never dropped, whatever the ledger says.
+    What is live by now is never dropped, whatever the list of what is kept says.
+
+    Raises:
+        IndexConflictError: An alias that somebody else made leads to it; nothing was dropped.
     """
+    registry = keeper.registry
+    record = registry.get(item.name)
     if item.kind == "alias":
-        info = search.info(item.what)
-        # An index of that name, as where a plain one was adopted, is no alias.
-        there = info is not None and reply.index_name(info) != item.what
-        kept.forget(item.what, *([ddl.ft_alias_del(item.what)] if there else []))
-        return there
-    info = search.info(item.what)
-    live = search.info(item.alias)
-    there = info is not None and reply.index_name(info) == item.what
-    if there and live is not None and reply.index_name(live) == item.what:
-        kept.forget(item.what)
+        return _drop_alias(keeper, item, record)
+    if record is not None and record.physical == item.what:
+        keeper.kept.forget(item.what)
         return False
-    kept.forget(item.what, *([ddl.ft_drop_index(item.what)] if there else []))
-    return there
+    return registry.drop(item.what, keeper.kept.forgotten(item.what))
+
+
+def _drop_alias(keeper: Keeper, item: Kept, record: IndexRecord | None) -> bool:
+    info = keeper.search.info(item.what)
+    # An index of that name, as where a plain one was adopted, is no alias.
+    there = info is not None and reply.index_name(info) != item.what
+    commands: list[tuple[str | bytes, ...]] = [keeper.kept.forgotten(item.what)]
+    ours = there and info is not None and keeper.registry.is_ours(reply.index_name(info))
+    if ours:
+        commands.insert(0, ddl.ft_alias_del(item.what))
+    if record is None:
+        # Nothing of ours that it could lead to.
+        keeper.kept.forget(item.what)
+        return False
+    rest = tuple(name for name in record.aliases if name != item.what)
+    keeper.registry.put(replace(record, aliases=rest), *commands)
+    return ours

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from vecmigrate.errors import OperationError
-from vecmigrate.operations import indexes
 from vecmigrate.operations.base import Command, Context, Operation
 from vecmigrate.operations.complete import drop_kept
 from vecmigrate.operations.state import State
@@ -19,8 +18,7 @@ class DropIndex(Operation):
     """Drop the index `name`.
 
     With `documents` everything in it is deleted too, which is done only where the operator said yes. With
-    `upgrade_step` it takes back that create_index of the same revision: an index that was adopted or
-    was there before then stays.
+    `upgrade_step` it takes back that create_index of the same revision: an index that was adopted stays.
     """
 
     kind: ClassVar[str] = "drop_index"
@@ -47,31 +45,32 @@ class DropIndex(Operation):
         return (ddl.ft_drop_index(state.get(self.name).physical, delete_documents=self.documents),)
 
     def run(self, context: Context) -> None:
-        """Drop it where it is there. FT.DROPINDEX only ever gets a physical name."""
+        """Drop what the ledger says is ours. FT.DROPINDEX only ever gets a physical name."""
         if self.documents and not context.options.yes:
             raise OperationError(
                 f"dropping the documents of {self.name!r} needs --yes (said once more, by who runs it)"
             )
-        index = context.state.get(self.name)
-        alias = index.spec.index.name
-        # First what is kept: dropped on its own it leaves the documents alone.
+        registry = context.registry
+        # First what is kept and what was left half-built: dropped on its own it leaves the documents alone.
         for item in context.kept.all().values():
-            if item.name == self.name:
-                drop_kept(context.search, context.kept, item)
-        outcome = "created"
-        if self.upgrade_step is not None:
-            # None where the upgrade failed before: what is there then is somebody else's.
-            outcome = context.upgrade_step(self.upgrade_step).get("outcome") or "nothing"
-        if outcome in ("adopted", "kept"):
-            context.progress.message(f"{alias}: was there before this migration; left as it is")
+            if item.name == self.name and item.kind != "alias":
+                drop_kept(context, item)
+        for build in registry.leftovers(self.name):
+            registry.drop(build.physical)
+        record = registry.get(self.name)
+        old_names = [item for item in context.kept.all().values() if item.name == self.name]
+        forget_names = [context.kept.forgotten(item.what) for item in old_names]
+        if record is None:
+            for item in old_names:
+                context.kept.forget(item.what)
             return
-        live = indexes.live_index(context, index.spec) or ""
-        if context.search.info(index.physical) is not None:
-            context.search.change(*ddl.ft_drop_index(index.physical, delete_documents=self.documents))
-        elif outcome == "created" and (
-            live.startswith(f"{alias}@") or (live in (alias, index.plain) and self.upgrade_step is None)
-        ):
-            context.search.change(*ddl.ft_drop_index(live, delete_documents=self.documents))
+        if self.upgrade_step is not None and record.origin == "adopted":
+            registry.release(self.name, *forget_names)
+            context.progress.message(f"{record.physical}: was there before this migration; left as it is")
+            return
+        along = {*record.aliases, *(item.what for item in old_names)}
+        if not registry.drop(record.physical, *forget_names, along=along, delete_documents=self.documents):
+            context.progress.message(f"{record.physical}: is gone already")
 
     def revert(self, step: int, state: State) -> Operation:
         """Create it anew from the spec that it had; there is no way back where its documents went too."""

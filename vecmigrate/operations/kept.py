@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+from vecmigrate.operations.registry import Origin
 
 # replaced: was live before a rebuild; rolled back: was live until a rollback; alias: an old name of an index.
 KeptKind: TypeAlias = Literal["replaced", "rolled back", "alias"]
@@ -25,6 +27,8 @@ class Kept:
         step: The number of that step.
         since: When, in ISO 8601 and UTC.
         memory: How many bytes it took then.
+        origin: How the index came; see `operations.registry.IndexRecord`.
+        unknown: Fields that a newer release wrote.
     """
 
     what: str
@@ -37,6 +41,8 @@ class Kept:
     step: int
     since: str = ""
     memory: int = 0
+    origin: Origin = "created"
+    unknown: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 class KeptIndexes(Protocol):
@@ -45,8 +51,14 @@ class KeptIndexes(Protocol):
     def all(self) -> dict[str, Kept]:
         """Everything that is kept, by `what`, the oldest first."""
 
+    def stored(self, item: Kept) -> tuple[str | bytes, ...]:
+        """The words that note that `item` is kept from now on; to be run with another change."""
+
+    def forgotten(self, what: str) -> tuple[str, ...]:
+        """The words that forget `what`; to be run with another change."""
+
     def put(self, item: Kept) -> None:
         """Note that `item` is kept from now on."""
 
-    def forget(self, what: str, *commands: Sequence[str]) -> None:
-        """Run `commands` and forget `what`, in one step."""
+    def forget(self, what: str) -> None:
+        """Forget `what`, and nothing else."""

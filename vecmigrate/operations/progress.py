@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
+
+from vecmigrate.revisions.scripts import display_path
+from vecmigrate.revisions.user_code import UserCodeFault, call_user_code, fault_of
 
 
 class Progress(Protocol):
@@ -22,6 +27,40 @@ class Progress(Protocol):
 
     def finish(self, summary: str) -> None:
         """The piece of work that was started last is done."""
+
+
+class Guarded:
+    """Hands on to a listener that is not ours, whose faults become errors of this run.
+
+    What the command line listens with may raise OSError, where its reader is gone.
+    """
+
+    def __init__(self, listener: Progress) -> None:
+        self._listener = listener
+
+    def start(self, label: str, total: int | None, unit: str = "items") -> None:
+        """Hand it on."""
+        self._call(self._listener.start, label, total, unit)
+
+    def advance(self, done: int, **counts: int) -> None:
+        """Hand it on."""
+        self._call(partial(self._listener.advance, **counts), done)
+
+    def message(self, text: str) -> None:
+        """Hand it on."""
+        self._call(self._listener.message, text)
+
+    def finish(self, summary: str) -> None:
+        """Hand it on."""
+        self._call(self._listener.finish, summary)
+
+    def _call(self, function: Callable[..., object], *arguments: object) -> None:
+        try:
+            call_user_code(function, *arguments)
+        except UserCodeFault as fault:
+            if isinstance(fault.error, OSError):
+                raise fault.error from None
+            raise fault_of(fault.error, function, display_path) from fault.error
 
 
 class Silent:

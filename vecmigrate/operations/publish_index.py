@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from vecmigrate.operations import indexes
+from vecmigrate.operations import checked, indexes
 from vecmigrate.operations.base import Command, Context, Operation
+from vecmigrate.operations.registry import IndexRecord
 from vecmigrate.operations.state import State
 from vecmigrate.search import ddl
 
@@ -31,16 +32,25 @@ class PublishIndex(Operation):
     def describe(self, state: State, revision: str) -> Sequence[Command]:
         """FT.ALIASADD."""
         index = state.get(self.name)
-        return (ddl.ft_alias_add(index.spec.index.name, index.physical),)
+        return tuple(ddl.ft_alias_add(name, index.physical) for name in indexes.aliases(index.spec))
 
     def run(self, context: Context) -> None:
         """Wait for the background scan and set the alias; an adopted plain index needs none."""
         index = context.state.get(self.name)
-        if indexes.live_index(context, index.spec) == index.spec.index.name:
-            return
-        # Built here where it is missing: the server may have been emptied since create_index ran.
-        indexes.build(context, index.spec, index.physical)
-        indexes.publish(context, index.spec, index.physical)
+        record = indexes.record_of(context, index)
+        if record is None:
+            # Built here where it is missing: the server may have been emptied since create_index ran.
+            physical = indexes.build(context, index.spec, index.physical)
+            record = IndexRecord(self.name, physical, "created", context.revision)
+        wanted = indexes.aliases(index.spec, record.aliases)
+        missing = tuple(name for name in wanted if name != record.physical)
+        if record.origin == "created":
+            indexes.wait_until_built(context, record.physical, index.spec.name)
+            checked.check(context, record.physical, index.spec)
+        else:
+            indexes.wait_until_indexed(context, record.physical, index.spec.name)
+        indexes.uncover(context, replace(record, aliases=missing))
+        context.registry.point(replace(record, aliases=missing))
 
     def revert(self, step: int, state: State) -> Operation:
         """Take the alias away again."""
@@ -66,13 +76,17 @@ class UnpublishIndex(Operation):
 
     def describe(self, state: State, revision: str) -> Sequence[Command]:
         """FT.ALIASDEL."""
-        return (ddl.ft_alias_del(state.get(self.name).spec.index.name),)
+        return tuple(ddl.ft_alias_del(name) for name in indexes.aliases(state.get(self.name).spec))
 
     def run(self, context: Context) -> None:
-        """Delete the alias where it leads to the index of this state; a plain index is left alone."""
-        index = context.state.get(self.name)
-        if indexes.live_index(context, index.spec) == index.physical:
-            context.search.change(*ddl.ft_alias_del(index.spec.index.name))
+        """Delete the aliases that lead to the index; a plain index is left alone."""
+        record = context.registry.get(self.name)
+        if record is None:
+            return
+        leading = [
+            name for name in record.aliases if indexes.live_name(context, name) == record.physical != name
+        ]
+        context.registry.put(replace(record, aliases=()), *(ddl.ft_alias_del(name) for name in leading))
 
     def revert(self, step: int, state: State) -> Operation:
         """Publish it."""

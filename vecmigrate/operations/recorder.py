@@ -18,11 +18,13 @@ from vecmigrate.operations.drop_index import DropIndex
 from vecmigrate.operations.execute import Execute
 from vecmigrate.operations.publish_index import PublishIndex
 from vecmigrate.operations.rebuild_index import RebuildIndex
+from vecmigrate.operations.redis_command import redis_command
 from vecmigrate.operations.rename_index import RenameIndex
 from vecmigrate.operations.rollback import Rollback
-from vecmigrate.operations.run import Function, Run
+from vecmigrate.operations.run import Function, Run, check_function
 from vecmigrate.operations.set_aliases import SetAliases
 from vecmigrate.operations.state import State
+from vecmigrate.revisions.user_code import check_unfinished, name_of
 from vecmigrate.spec.build import spec_from_mapping
 
 ENVIRONMENT_PREFIX = "VECMIGRATE_VAR_"
@@ -187,26 +189,37 @@ class Recorder:
         self._add(BackfillLegacyHash(name, embeddings_key, metadata_key))
 
     def run(self, function: Function, *, name: str | None = None, undo: Function | None = None) -> None:
-        """Call `function(client, progress, cursor)`, and `undo` the same way when the step is reverted."""
-        self._add(Run(function, name or str(getattr(function, "__name__", "function")), undo))
+        """Call `function(client, progress, cursor)`, and `undo` the same way when the step is reverted.
 
-    def execute(self, *words: str | int | float, undo: Sequence[str | int | float] | None = None) -> None:
-        """Send one Redis command, and `undo` when the step is reverted; both must bear repeating."""
-        if not words or (undo is not None and not undo):
-            raise OperationError(
-                'execute got no command (at least its name, as in op.execute("SET", "k", "v"))'
-            )
-        back = None if undo is None else tuple(map(str, undo))
-        self._add(Execute(tuple(map(str, words)), back))
+        Both are plain functions that have done their work when they return.
 
-    def revert(self, upgrade: Callable[[Recorder], None]) -> None:
+        Raises:
+            OperationError: One of them cannot be called so, or is an async or a generator function.
+        """
+        check_function(function, "function")
+        if undo is not None:
+            check_function(undo, "undo")
+        self._add(Run(function, name or name_of(function), undo))
+
+    def execute(
+        self, *words: str | int | float | bytes, undo: Sequence[str | int | float | bytes] | None = None
+    ) -> None:
+        """Send one Redis command, once, and `undo` when the step is reverted.
+
+        Raises:
+            OperationError: A word has another type, or a migration may not send that command.
+        """
+        back = None if undo is None else redis_command(undo, "undo of execute")
+        self._add(Execute(redis_command(words), back))
+
+    def revert(self, upgrade: Callable[[Recorder], object]) -> None:
         """Take back what `upgrade` does: each of its operations reverted, the last first.
 
         Raises:
             IrreversibleError: One of them has no way back.
         """
         forward = Recorder(self.revision, self._base, variables=self._variables)
-        upgrade(forward)
+        check_unfinished(upgrade, upgrade(forward))
         for step, item in reversed(list(enumerate(forward.recorded))):
             self._add(item.operation.revert(step, item.state))
 

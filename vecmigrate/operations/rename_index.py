@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from vecmigrate.errors import IndexConflictError, OperationError
+from vecmigrate.errors import OperationError
 from vecmigrate.operations import indexes
 from vecmigrate.operations.base import Command, Context, Operation
 from vecmigrate.operations.kept import Kept
+from vecmigrate.operations.registry import IndexRecord
 from vecmigrate.operations.state import State
 from vecmigrate.search import ddl
 from vecmigrate.spec.build import spec_from_mapping, spec_to_mapping
@@ -54,39 +55,49 @@ class RenameIndex(Operation):
         index = context.state.get(self.name)
         before = index.spec.index.name
         name = self.to or self.name
+        registry = context.registry
+        # Under the new name where an earlier run of this step, or of the one that takes it back, ended early.
+        record = registry.get(self.name) or registry.get(name)
+        if record is None:
+            record = indexes.record_of(context, index)
         for item in context.kept.all().values():
             if item.name == self.name != name:
                 context.kept.put(replace(item, name=name))
-        if self.index_name is None or self.index_name == before:
+        if record is None:
+            if index.published:
+                raise OperationError(
+                    f"the index of {self.name!r} is gone from the server (expected it to be there)",
+                    hint="`vecmigrate heal` builds it anew",
+                )
             return
-        live = indexes.live_ours(context, index)
-        found = indexes.live_name(context, self.index_name)
-        if live is None and index.published:
-            raise OperationError(f"alias {before!r} leads nowhere (to the index of {self.name!r})")
-        if found not in (None, live):
-            raise IndexConflictError(
-                f"{self.index_name!r} is taken by index {found!r} (a name that is free)",
-                hint="choose another name",
-            )
-        if live is None:
+        if record.name != name:
+            record = registry.rename(record, name)
+        if self.index_name is None or self.index_name == before or not index.published:
             return
-        if found is None:
-            context.search.change(*ddl.ft_alias_add(self.index_name, live))
-        # Renamed back: the alias is wanted again.
-        context.kept.forget(self.index_name)
-        context.kept.put(
-            Kept(
-                what=before,
-                kind="alias",
-                name=name,
-                alias=self.index_name,
-                live=live,
-                revision=index.revision,
-                by=context.revision,
-                step=context.step.number,
-            )
+        after = self._after(index.spec)
+        # `before` is not among them where a rename that is taken back never came to its alias.
+        kept_name = before in record.aliases or before == record.physical
+        names = indexes.aliases(after, record.aliases)
+        changed = replace(record, aliases=tuple(item for item in names if item != record.physical))
+        commands: list[tuple[str | bytes, ...]] = [context.kept.forgotten(self.index_name)]
+        if kept_name:
+            commands.append(context.kept.stored(self._kept(context, name, before, record)))
+        indexes.uncover(context, record)
+        registry.point(changed, *commands)
+        if kept_name:
+            context.step.put({"outcome": f"{before} leads there too, until `vecmigrate complete {name}`"})
+
+    def _kept(self, context: Context, name: str, before: str, record: IndexRecord) -> Kept:
+        return Kept(
+            what=before,
+            kind="alias",
+            name=name,
+            alias=self.index_name or before,
+            live=record.physical,
+            revision=record.revision,
+            by=context.revision,
+            step=context.step.number,
         )
-        context.step.put({"outcome": f"{before} leads there too, until `vecmigrate complete {name}`"})
 
     def revert(self, step: int, state: State) -> Operation:
         """Rename it back."""

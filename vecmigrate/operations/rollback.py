@@ -9,9 +9,11 @@ from typing import ClassVar
 from vecmigrate.errors import OperationError
 from vecmigrate.operations import indexes
 from vecmigrate.operations.base import Command, Context, Operation
+from vecmigrate.operations.kept import Kept
+from vecmigrate.operations.registry import IndexRecord
 from vecmigrate.operations.state import IndexState, State
 from vecmigrate.operations.swap import Swap
-from vecmigrate.search import ddl, reply
+from vecmigrate.search import ddl
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,29 +87,63 @@ class Restore(Operation):
 
 
 def restore(context: Context, now: IndexState, wanted: IndexState) -> None:
-    """Let the alias lead to `wanted` instead of `now`, which is dropped afterwards."""
-    alias = now.spec.index.name
-    target = replace(wanted, published=now.published)
-    # Renamed since it was built: the name that applications query now counts.
-    target = replace(target, spec=replace(target.spec, index=replace(target.spec.index, name=alias)))
-    live = indexes.live_name(context, alias)
-    # A rebuild that never came to its cut-over has left the old index where it was, adopted ones too.
-    if live in (target.physical, target.plain) and live != now.physical:
-        context.step.put({"outcome": f"{live} is live"})
-    elif target.physical in context.kept.all() and context.search.info(target.physical) is not None:
-        indexes.wait_until_indexed(context, target.physical, target.physical)
-        if target.published:
-            indexes.lead(context, now, alias, target.physical)
-            indexes.take_along(context, now.spec.name, target.physical)
-        context.step.put({"outcome": f"{target.physical} was kept and is live again"})
+    """Let the aliases lead to `wanted` instead of `now`, which is dropped afterwards."""
+    registry = context.registry
+    name = now.spec.name
+    record = indexes.record_of(context, now)
+    target = _target(now, wanted)
+    kept = _kept(context, name, record)
+    if record is not None and record.revision != now.revision:
+        # A rebuild that never came to its cut-over, or was rolled back: what was live before still is.
+        context.step.put({"outcome": f"{record.physical} is live"})
+    elif record is not None and kept is not None:
+        indexes.wait_until_indexed(context, kept.what, kept.what)
+        indexes.uncover(context, record)
+        back = IndexRecord(name, kept.what, kept.origin, kept.revision, _aliases(target, record, kept.what))
+        if not record.aliases and target.spec.index.alias:
+            back = replace(back, aliases=())
+        registry.point(back, context.kept.forgotten(kept.what))
+        context.step.put({"outcome": f"{kept.what} was kept and is live again"})
+        _drop(context, record.physical)
     else:
         Swap(context, now, target, keep=False).run()
-    context.kept.forget(target.physical)
-    info = context.search.info(now.physical)
-    # Looked at once more, right before anything is dropped.
-    live = indexes.live_name(context, alias)
-    if info is not None and reply.index_name(info) == now.physical != live:
-        context.kept.forget(now.physical, ddl.ft_drop_index(now.physical))
+    for build in registry.leftovers(name):
+        registry.drop(build.physical)
+    for item in context.kept.all().values():
+        if item.name == name and item.by == context.revision and item.kind == "rolled back":
+            _drop(context, item.what)
+
+
+def _target(now: IndexState, wanted: IndexState) -> IndexState:
+    """`wanted` under the names that count now: it may have been renamed since it was built."""
+    target = replace(wanted, published=now.published)
+    if not (now.spec.index.alias and wanted.spec.index.alias):
+        return replace(target, spec=replace(target.spec, name=now.spec.name))
+    index = replace(target.spec.index, name=now.spec.index.name)
+    return replace(target, spec=replace(target.spec, index=index))
+
+
+def _aliases(target: IndexState, record: IndexRecord, physical: str) -> tuple[str, ...]:
+    if not target.spec.index.alias:
+        return tuple(name for name in indexes.aliases(target.spec) if name != physical)
+    return tuple(name for name in indexes.aliases(target.spec, record.aliases) if name != physical)
+
+
+def _kept(context: Context, name: str, record: IndexRecord | None) -> Kept | None:
+    """The index that was replaced by what is live, where it is kept and still there."""
+    for item in context.kept.all().values():
+        replaced = item.kind == "replaced" and item.name == name
+        if replaced and record is not None and item.live == record.physical:
+            if indexes.live_name(context, item.what) == item.what and context.registry.is_ours(item.what):
+                return item
+    return None
+
+
+def _drop(context: Context, physical: str) -> None:
+    """Drop an index that was live until now; looked at once more, right before anything is dropped."""
+    in_use = {record.physical for record in context.registry.all().values()}
+    if physical not in in_use:
+        context.registry.drop(physical, context.kept.forgotten(physical))
 
 
 def _before(index: IndexState) -> IndexState:

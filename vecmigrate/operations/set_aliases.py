@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from vecmigrate.operations import indexes
 from vecmigrate.operations.base import Command, Context, Operation
 from vecmigrate.operations.state import State
 from vecmigrate.search import ddl
@@ -45,8 +46,19 @@ class SetAliases(Operation):
         )
 
     def run(self, context: Context) -> None:
-        """Send what `describe` says, as far as it is not so already."""
-        raise NotImplementedError
+        """Let each alias lead to the index, and take away those that are gone."""
+        index = context.state.get(self.name)
+        record = indexes.require_there(context, index)
+        after = self._after(index.spec)
+        _, gone = alias_changes(index.spec, after)
+        doomed = [name for name in gone if indexes.live_name(context, name) == record.physical != name]
+        rest = [name for name in record.aliases if name not in gone]
+        wanted = indexes.aliases(after, rest) if index.published else tuple(rest)
+        names = tuple(name for name in wanted if name != record.physical)
+        indexes.uncover(context, record)
+        changed = replace(record, aliases=names)
+        context.registry.point(changed, *(ddl.ft_alias_del(name) for name in doomed))
+        context.step.put({"outcome": f"{', '.join(names) or 'no alias'} leads there"})
 
     def revert(self, step: int, state: State) -> Operation:
         """The aliases of before; where nobody knew them, all stay."""

@@ -17,13 +17,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vecmigrate.errors import IndexConflictError, MemoryLimitError, OperationError, VerificationError
-from vecmigrate.operations import indexes
+from vecmigrate.errors import MemoryLimitError, OperationError, VerificationError
+from vecmigrate.operations import checked, indexes
 from vecmigrate.operations.base import Context
 from vecmigrate.operations.kept import Kept
+from vecmigrate.operations.registry import IndexRecord
 from vecmigrate.operations.settings import remarks
 from vecmigrate.operations.state import IndexState
-from vecmigrate.search import ddl, memory, reply
+from vecmigrate.search import memory, reply
+from vecmigrate.search.introspect import differences
 from vecmigrate.spec.model import Flat, Hnsw, IndexSpec
 
 STAGES = ("guard", "build", "verify", "cut over", "keep")
@@ -58,7 +60,7 @@ class Swap:
             self.context.step.put({"outcome": "was there already"})
             return
         if begin != STAGES[0]:
-            self.context.progress.message(f"{self.new.physical}: going on at the stage {begin!r}")
+            self.context.progress.message(f"{self.physical}: going on at the stage {begin!r}")
         acts: dict[str, Callable[[], None]] = {
             "guard": self._guard,
             "build": self._build,
@@ -70,37 +72,49 @@ class Swap:
             self.context.step.put({"stage": stage})
             acts[stage]()
 
+    @property
+    def physical(self) -> str:
+        """What the new index is called: as this step noted, or as it will be proposed."""
+        return self.context.step.get("physical") or self.new.physical
+
     def _begin(self) -> str | None:
-        """The stage to go on at; None where an index like the new one is live and nobody knows why."""
+        """The stage to go on at; None where an index like the new one is live already."""
         stored = self.context.step.get("stage")
-        info = self.context.search.info(self.new.physical)
-        if indexes.live_name(self.context, self.alias) == self.new.physical:
+        record = self.context.registry.get(self.new.spec.name)
+        there = self.context.search.info(self.physical)
+        if record is not None and there is not None and record.physical == self.physical:
             if stored in ("cut over", "keep"):
                 return stored
-            indexes.require_same(self.new.spec, info or {}, self.new.physical)
-            return None
-        return STAGES[0] if info is None or stored is None else stored
+            if record.revision == self.new.revision and not differences(self.new.spec, there):
+                return None
+        if stored is None or there is None or not self.context.registry.is_ours(self.physical):
+            return STAGES[0]
+        return "verify" if stored == "keep" else stored
 
     def _guard(self) -> None:
         search, progress = self.context.search, self.context.progress
         search.require(self.new.spec)
-        live = indexes.live_ours(self.context, self.old)
-        leftover = search.info(self.new.physical)
-        if leftover is not None:
-            progress.message(f"{self.new.physical}: left by an earlier try; removed")
-            self.context.kept.forget(self.new.physical, ddl.ft_drop_index(self.new.physical))
-        self._refuse_strangers(live)
-        self.context.step.put({"old": live or ""})
-        info = search.info(live) if live is not None else None
-        if info is None:
+        checked.require_updates_seen(self.context, self.new.spec)
+        record = indexes.record_of(self.context, self.old)
+        live = None if record is None else record.physical
+        if record is not None:
+            indexes.uncover(self.context, record)
+        self.context.step.put({"old": live or "", "physical": self.new.physical})
+        if live is None:
             return
+        # A server that was restarted reads its indexes in again: until then they look smaller than they are.
+        # One whose own scan was given up is what a rebuild mends.
+        indexes.wait_until_indexed(self.context, live, live, complete=False)
+        info = search.info(live) or {}
         documents = reply.num_docs(info)
         self.context.step.put({"old_documents": documents})
         self._refuse_too_much(info)
-        if live == self.alias:
+        if live in self._aliases():
             progress.message(
                 f"{live}: a plain index gives its name to an alias; it cannot be kept for a rollback"
             )
+        if record is not None and record.origin == "adopted":
+            self._refuse_unknown_aliases(live)
         for remark in remarks(search, documents):
             progress.message(remark)
         for item in _become_flat(self.old.spec, self.new.spec):
@@ -109,23 +123,38 @@ class Swap:
                 f"send with each query of {item!r}: services need the new helpers before the cut-over"
             )
 
-    def _refuse_strangers(self, live: str | None) -> None:
-        known = {live, self.old.physical, self.new.physical, *self.context.kept.all()}
-        starts = (f"{self.alias}@", f"{self.old.plain}@")
-        strangers = [
-            name for name in self.context.search.names() if name.startswith(starts) and name not in known
-        ]
-        if strangers:
-            raise IndexConflictError(
-                f"index {strangers[0]!r} looks like one of ours, and the ledger does not know it "
-                "(none but the live one and those that are kept)",
-                hint=f"FT.DROPINDEX {strangers[0]} if nothing needs it; documents stay",
-            )
+    def _refuse_unknown_aliases(self, live: str) -> None:
+        """Dropping an index takes its aliases along; the server must list them, or the spec name them."""
+        if not self.new.spec.index.ask_aliases or self.context.search.aliases_of(live) is not None:
+            return
+        raise OperationError(
+            f"index {live!r} was taken over, and other aliases that lead to it would go with it; this server "
+            "does not list them (expected a list in `index.aliases`, found null)",
+            hint="name every other alias that services ask for, or `aliases: []` where there is none, in the "
+            'spec and in this migration, as in index={"aliases": []}',
+        )
+
+    def _aliases(self) -> tuple[str, ...]:
+        """Every alias that is to lead to the new index: those of the spec, and those that led to the old one."""
+        if not self.new.published:
+            return ()
+        spec = self.new.spec
+        record = self.context.registry.get(spec.name)
+        before = () if record is None else record.aliases
+        listed = None if record is None else self.context.search.aliases_of(record.physical)
+        if not spec.index.alias:
+            # Those who ask the old name go on asking the old index.
+            own = {self.old.spec.index.name}
+            before = tuple(name for name in before if name not in own)
+            listed = [name for name in listed or () if name not in own]
+        return indexes.aliases(spec, before, listed or ())
 
     def _refuse_too_much(self, info: dict[str, Any]) -> None:
         needed = memory.estimate(self.new.spec, info)
         server = self.context.search.memory()
-        limits = [limit for limit in (server.maximum, self.context.options.max_memory) if limit is not None]
+        threshold = self.context.search.setting(memory.SCAN_THRESHOLD)
+        maximum = memory.scan_limit(server.maximum, threshold)
+        limits = [limit for limit in (maximum, self.context.options.max_memory) if limit is not None]
         documents = reply.num_docs(info)
         told = (
             f"{self.new.physical}: {documents:,} documents; a second index takes some {_mb(needed)}, "
@@ -143,51 +172,43 @@ class Swap:
         self.context.progress.message(f"{told}{bound}")
 
     def _build(self) -> None:
-        spec = self.new.spec
-        info = self.context.search.info(self.new.physical)
-        if info is None:
-            # A rebuilt index holds what is there, whatever the spec says of new ones.
-            scanning = replace(spec, index=replace(spec.index, skip_initial_scan=False))
+        if not self.context.step.get("began"):
             self.context.step.put({"began": f"{time.time():.3f}"})
-            self.context.search.change(*ddl.ft_create(scanning, self.new.physical))
-        else:
-            indexes.require_same(spec, info, self.new.physical)
+        physical = indexes.build(self.context, self._scanning, self.new.physical)
+        self.context.step.put({"physical": physical})
         total = int(self.context.step.get("old_documents") or 0) or None
-        indexes.wait_until_indexed(self.context, self.new.physical, self.new.physical, total)
+        indexes.wait_until_built(self.context, physical, physical, total)
         self.context.step.put({"built": f"{time.time():.3f}"})
+
+    @property
+    def _scanning(self) -> IndexSpec:
+        """A rebuilt index holds what is there, whatever the spec says of new ones."""
+        spec = self.new.spec
+        return replace(spec, index=replace(spec.index, skip_initial_scan=False))
 
     def _verify(self) -> None:
         # A server that was restarted since scans anew.
-        indexes.wait_until_indexed(self.context, self.new.physical, self.new.physical)
+        physical = self.physical
+        indexes.wait_until_built(self.context, physical, physical)
         mode = self.context.options.verify
-        if mode == "none":
-            self.context.progress.message(f"{self.new.physical}: not verified (--verify none)")
-            return
         # Imported here: it needs numpy, and recording a migration does not.
-        from vecmigrate.verify.compare import Built, compare_counts, measure_recall, named
+        from vecmigrate.verify.compare import Built, measure_recall, named
 
-        new = Built(self.new.physical, self.new.spec)
+        new = Built(physical, self.new.spec)
         live = self.context.step.get("old") or ""
         there = bool(live) and self.context.search.info(live) is not None
         old = Built(live, self.old.spec) if there else None
         progress = self.context.progress
-        known = int(self.context.step.get("old_documents") or 0) or None
-        progress.start(f"counting the documents of {new.name}", known)
-        counts = compare_counts(self.context.client, new, old, self._told)
-        progress.finish(f"{counts.new:,} documents, {counts.lost_count + counts.unreadable_count:,} missing")
-        self.context.step.put({"documents": counts.new, "missing": counts.lost_count})
-        if counts.unreadable_count:
-            progress.message(
-                f"{new.name}: {counts.unreadable_count:,} documents cannot be indexed, before as after: "
-                f"{named(counts.unreadable, counts.unreadable_count)}"
-            )
+        before = (old.name, old.spec) if old is not None else None
+        counts = checked.check(self.context, physical, self._scanning, before)
+        if counts is None:
+            return
+        self.context.step.put({"documents": counts.held, "missing": counts.lost_count})
         if counts.lost_count:
             self._give_up(
                 f"{counts.lost_count:,} documents are missing from {new.name}: "
                 f"{named(counts.lost, counts.lost_count)}"
             )
-        if counts.old is not None and counts.new < counts.old:
-            self._give_up(f"{new.name} holds {counts.new:,} documents ({counts.old:,}, as {live} does)")
         if mode != "recall":
             return
         progress.start(f"recall of {new.name} against an exact search", counts.seen or None)
@@ -229,52 +250,70 @@ class Swap:
         return f"recall@10 of {field} {new:.3f}{'' if old is None else f' (old index {old:.3f})'}"
 
     def _give_up(self, figure: str) -> None:
-        self.context.kept.forget(self.new.physical, ddl.ft_drop_index(self.new.physical))
+        physical = self.physical
+        self.context.registry.drop(physical)
         self.context.step.put({"stage": STAGES[0]})
         raise VerificationError(
-            f"{figure}; alias {self.alias!r} leads where it did before, and {self.new.physical} was removed",
+            f"{figure}; {self.alias!r} leads where it did before, and {physical} was removed",
             hint="change the parameters and upgrade again; --min-recall and --verify set what is accepted",
         )
 
     def _cut_over(self) -> None:
-        indexes.wait_until_indexed(self.context, self.new.physical, self.new.physical)
-        if self.new.published:
-            indexes.lead(self.context, self.old, self.alias, self.new.physical)
-            indexes.take_along(self.context, self.new.spec.name, self.new.physical)
+        """Every alias in one step, together with what the ledger says of both indexes."""
+        context = self.context
+        physical = self.physical
+        indexes.wait_until_indexed(context, physical, physical)
+        old = indexes.record_of(context, self.old)
+        if old is not None and old.physical != physical:
+            # A restarted server may still be reading it in; it must not be taken for an empty one.
+            indexes.wait_until_indexed(context, old.physical, old.physical, complete=False)
+            indexes.uncover(context, old)
+        names = tuple(name for name in self._aliases() if name != physical)
+        new = IndexRecord(self.new.spec.name, physical, "created", self.new.revision, names)
+        commands: list[tuple[str | bytes, ...]] = [context.kept.forgotten(physical)]
+        over = {old.physical} & set(names) if old is not None else set()
+        if old is not None and not over and old.physical != physical:
+            kept = self._kept(old)
+            if kept is not None:
+                commands.append(context.kept.stored(kept))
+        context.registry.point(new, *commands, over_plain=over)
+
+    def _kept(self, old: IndexRecord) -> Kept | None:
+        """What is kept of the old index, where there is one that a rollback could be wanted for."""
+        context = self.context
+        info = context.search.info(old.physical)
+        # Without documents, or without an alias, it serves nobody, and only costs writes.
+        if info is None or not self.keep or not reply.num_docs(info) or not self.new.published:
+            return None
+        return Kept(
+            what=old.physical,
+            kind="replaced",
+            name=self.new.spec.name,
+            alias=self.old.spec.index.name,
+            live=self.physical,
+            revision=old.revision,
+            by=context.revision,
+            step=context.step.number,
+            memory=memory.used_by(info),
+            origin=old.origin,
+        )
 
     def _keep(self) -> None:
-        """The old index is kept where there is one that a rollback could be wanted for."""
+        """Say what is kept; what is not goes."""
         context = self.context
         old = context.step.get("old") or ""
         documents = int(context.step.get("old_documents") or 0)
-        info = context.search.info(old) if old else None
         told = [f"{int(context.step.get('documents') or documents):,} documents"]
         told += filter(None, [context.step.get("figures")])
-        # Asked for a name that is an alias now, FT.INFO tells of the index behind it.
-        if info is not None and reply.index_name(info) == old != self.new.physical:
-            # Without documents, or without an alias, it serves nobody, and only costs writes.
-            if self.keep and documents and self.new.published:
-                bytes_used = memory.used_by(info)
-                kept = Kept(
-                    what=old,
-                    kind="replaced",
-                    name=self.new.spec.name,
-                    alias=self.alias,
-                    live=self.new.physical,
-                    revision=self.old.revision,
-                    by=context.revision,
-                    step=context.step.number,
-                    memory=bytes_used,
-                )
-                context.kept.put(kept)
-                context.progress.message(
-                    f"{old}: kept for `vecmigrate rollback {kept.name}`; it takes some {_mb(bytes_used)}, "
-                    f"and every write goes into both, until `vecmigrate complete {kept.name}`"
-                )
-                told.append(f"{old} kept")
-            else:
-                context.kept.forget(old, ddl.ft_drop_index(old))
-        context.kept.forget(self.new.physical)
+        kept = context.kept.all().get(old)
+        if kept is not None:
+            context.progress.message(
+                f"{old}: kept for `vecmigrate rollback {kept.name}`; it takes some {_mb(kept.memory)}, "
+                f"and every write goes into both, until `vecmigrate complete {kept.name}`"
+            )
+            told.append(f"{old} kept")
+        elif old and old != self.physical and context.registry.is_ours(old):
+            context.registry.drop(old)
         context.step.put({"outcome": ", ".join(told)})
 
 

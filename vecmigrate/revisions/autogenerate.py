@@ -21,7 +21,8 @@ from vecmigrate.diff.changes import (
     renamed_index,
     worst,
 )
-from vecmigrate.diff.model import shown
+from vecmigrate.diff.fields import MEANINGS
+from vecmigrate.diff.model import ChangeKey, shown
 from vecmigrate.errors import AutogenerateError, Problem
 from vecmigrate.revisions import source
 from vecmigrate.spec.build import algorithm_name, spec_to_mapping
@@ -61,6 +62,59 @@ class Draft:
         return "\n".join(item.render() for item in self.calls)
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What autogenerate makes of some changes, without writing anything.
+
+    `refused` are the changes that no operation carries out, each with a problem that says what to do by
+    hand, and `ambiguous` a problem for each possible rename. `names` has a problem for each spec that needs a new
+    index and says no free name for it. Where there is any, no script is written at all.
+    """
+
+    diff: Diff
+    refused: tuple[tuple[Change, Problem], ...]
+    ambiguous: tuple[Problem, ...]
+    names: Mapping[str, Problem]
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that has to be decided first."""
+        return (*self.ambiguous, *(problem for _, problem in self.refused), *self.names.values())
+
+    def hint(self, change: Change) -> str:
+        """How a pending change gets into a migration: what autogenerate says of it, or that it writes it."""
+        if change.index in self.names and change.key not in self.instead:
+            return "give the spec another index.name, then run `vecmigrate revision --autogenerate -m …`"
+        return self.instead.get(change.key, self.advice)
+
+    @property
+    def instead(self) -> dict[ChangeKey, str]:
+        """Key of each change that is refused → what to do instead."""
+        return {change.key: problem.hint for change, problem in self.refused if problem.hint}
+
+    @property
+    def advice(self) -> str:
+        """What to do about the changes that are not refused."""
+        command = "`vecmigrate revision --autogenerate -m …`"
+        if not self.problems:
+            return f"run {command}"
+        first = self.problems[0]
+        return f"{command} writes this once something else is decided: {first.message}"
+
+
+def verdict(
+    state: Mapping[str, IndexSpec], specs: Sequence[IndexSpec], *, known_new: Collection[str] = ()
+) -> Verdict:
+    """Whether autogenerate leads from the specs of a state to `specs`; arguments as for `draft`."""
+    found = diff_state(state, specs, known_new=known_new)
+    return Verdict(
+        found,
+        tuple(_undone(state, specs, found)),
+        tuple(map(_ambiguity, found.ambiguous)),
+        names_wanted(state, specs, found),
+    )
+
+
 def draft(
     state: Mapping[str, IndexSpec], specs: Sequence[IndexSpec], *, known_new: Collection[str] = ()
 ) -> Draft:
@@ -74,14 +128,10 @@ def draft(
     Raises:
         AutogenerateError: Something has to be decided first; it carries a problem for each such thing.
     """
-    found = diff_state(state, specs, known_new=known_new)
-    problems = [
-        *map(_ambiguity, found.ambiguous),
-        *_undone(state, specs, found),
-        *names_wanted(state, specs, found).values(),
-    ]
-    if problems:
-        raise AutogenerateError(problems)
+    made = verdict(state, specs, known_new=known_new)
+    found = made.diff
+    if made.problems:
+        raise AutogenerateError(made.problems)
     calls: list[Call] = []
     paragraphs: list[str] = []
     for step in _steps(state, specs, found):
@@ -218,8 +268,10 @@ def _additions(old: IndexSpec, spec: IndexSpec, changes: Sequence[Change]) -> di
     return added
 
 
-def _undone(state: Mapping[str, IndexSpec], specs: Sequence[IndexSpec], found: Diff) -> Iterator[Problem]:
-    """A problem for each change that no operation carries out, with what to do instead."""
+def _undone(
+    state: Mapping[str, IndexSpec], specs: Sequence[IndexSpec], found: Diff
+) -> Iterator[tuple[Change, Problem]]:
+    """Each change that no operation carries out, with a problem that says what to do instead."""
     by_name = {spec.name: spec for spec in specs}
     for change in found.pending:
         if change.kind not in _UNDONE:
@@ -228,7 +280,7 @@ def _undone(state: Mapping[str, IndexSpec], specs: Sequence[IndexSpec], found: D
         old = state[renamed_index(state, specs, spec) or spec.name]
         code = "re-embed" if change.kind == "re_embed" else "rewrite"
         hint = _by_hand(old, spec, change, found.of(spec.name))
-        yield _problem(change.location, change.subject, code, change.describe(), hint)
+        yield change, _problem(change.location, change.subject, code, change.describe(), hint)
 
 
 def names_wanted(
@@ -267,6 +319,8 @@ def _by_hand(old: IndexSpec, spec: IndexSpec, change: Change, changes: Sequence[
     what = "vectors" if change.kind == "re_embed" or where else "values"
     line = source.one_line(f"op.{rest.name}", [rest.index], rest.keywords)
     hint = f"`vecmigrate revision -m …`, in it op.run(…) that writes the {what}{where}, and then {line}"
+    if change.option in MEANINGS:
+        return f"{hint}; where every stored value means the same either way, that last call alone will do"
     if change.option == "field" and change.kind == "rewrite":
         return f"leave that out, and the field is added without; or {hint}"
     return hint

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from vecmigrate.errors import ScriptError
+from vecmigrate.errors import ScriptError, VecmigrateError
+from vecmigrate.revisions.user_code import ENDS, UserCodeFault, call_user_code, what_happened
 
 _NAMES = ("revision", "down_revision", "branch_labels", "depends_on")
 
@@ -146,28 +147,53 @@ def load_module(script: Script) -> ModuleType:
     # dataclasses and typing look modules up by name while they are being executed.
     sys.modules[module.__name__] = module
     try:
-        exec(compile(text, str(script.path), "exec"), module.__dict__)  # noqa: S102 - a migration is code to run
-    except (Exception, SystemExit) as error:
-        del sys.modules[module.__name__]
-        raise script_error(script, error) from error
+        code = compile(text, str(script.path), "exec")
+        call_user_code(exec, code, module.__dict__)
+    except BaseException as error:
+        sys.modules.pop(module.__name__, None)
+        if isinstance(error, UserCodeFault):
+            raise script_error(script, error.error) from error.error
+        if isinstance(error, SyntaxError | ValueError | RecursionError | MemoryError):  # from compile
+            raise script_error(script, error) from error
+        raise
     return module
 
 
-def script_error(script: Script, error: BaseException) -> ScriptError:
-    """The ScriptError, with file and line, for an exception that running code of `script` raised."""
+def call_script(script: Script, module: ModuleType, name: str, *arguments: object) -> None:
+    """Call the function `name` of a script whose module was loaded.
+
+    Raises:
+        ScriptError: With file and line, whatever it raised; or it is no function that does its work at once.
+    """
+    try:
+        call_user_code(getattr(module, name), *arguments)
+    except (UserCodeFault, AttributeError) as fault:
+        error = fault.error if isinstance(fault, UserCodeFault) else fault
+        begins = script.downgrade_line if name == "downgrade" else script.upgrade_line
+        raise script_error(script, error, begins or script.line) from error
+
+
+def script_error(script: Script, error: BaseException, line: int | None = None) -> ScriptError:
+    """The ScriptError, with file and line, for an exception that running code of `script` raised.
+
+    `line` is the one to name where the error passed through none of the script's.
+    """
     if isinstance(error, ScriptError):
         return error
-    line = script_line(script, error)
+    line = script_line(script, error, line)
     if isinstance(error, SyntaxError) and error.filename == str(script.path):
         line = error.lineno or line
-    text = " ".join(str(error).split())
-    what = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return ScriptError(f"{display_path(script.path)}:{line}: {what}")
+    place = f"{display_path(script.path)}:{line}"
+    if isinstance(error, VecmigrateError):
+        return ScriptError(f"{place}: {error.message}", hint=error.hint)
+    return ScriptError(
+        f"{place}: {what_happened(error)}", hint=None if isinstance(error, Exception) else ENDS
+    )
 
 
-def script_line(script: Script, error: BaseException) -> int:
-    """The last line of `script` that `error` passed through; that of its id where it passed none."""
-    line = script.line
+def script_line(script: Script, error: BaseException, line: int | None = None) -> int:
+    """The last line of `script` that `error` passed through; else `line`, or that of its id."""
+    line = script.line if line is None else line
     traceback = error.__traceback__
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename == str(script.path):

@@ -18,13 +18,16 @@ from vecmigrate.operations.state import State
 from vecmigrate.revisions.graph import RevisionGraph
 from vecmigrate.revisions.scripts import (
     Script,
+    call_script,
     display_path,
     load_module,
     load_scripts,
-    script_error,
-    script_line,
 )
 from vecmigrate.runtime.ledger import RevisionRecord
+
+_OTHER_SERVICE = (
+    "where another service shares this Redis, give each a `namespace` of its own in the configuration"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +84,69 @@ class History:
             self.graph.ordered({*tops, *self.graph.ancestors(*tops)}), f"the branches {' and '.join(tops)}"
         )
 
-    def check_unaltered(self, applied: Mapping[str, RevisionRecord]) -> None:
-        """Raise HistoryAlteredError where an applied script was changed or is gone."""
-        for revision, record in applied.items():
-            script = self.scripts.get(revision)
-            if script is None:
+    def check_unaltered(
+        self, records: Mapping[str, RevisionRecord], *, indexes: Collection[str] = ()
+    ) -> tuple[str, ...]:
+        """The recorded revisions that are ahead of the scripts here: a newer release recorded them.
+
+        They have no script, and descend from one that is here. `indexes` are the names of the specs that the
+        ledger has an index of, by which the ledger of another service is told.
+
+        Raises:
+            HistoryAlteredError: An applied script was changed, or a revision is recorded that does not belong
+                to these scripts.
+        """
+        ahead = [revision for revision in records if revision not in self.scripts]
+        for revision in ahead:
+            if not self._descends(revision, records):
+                record = records[revision]
                 raise HistoryAlteredError(
-                    f"the ledger has revision {revision} ({record.message or record.status}), "
-                    "and no script has it (a script for each applied revision)",
-                    hint="bring the script back, or `vecmigrate stamp` where this database belongs",
+                    f"the ledger has revision {revision} ({record.message or record.status}), which no script "
+                    "here has and which does not descend from one (expected a script for it, or for what it "
+                    "stands on)",
+                    hint=_OTHER_SERVICE + "; otherwise bring the script back",
                 )
-            if record.status == "applied" and record.checksum != script.checksum:
+        for revision in self.changed(records):
+            script, record = self.scripts[revision], records[revision]
+            sums = f"({record.checksum} then, {script.checksum} now)"
+            if self._is_foreign(script, record, indexes):
                 raise HistoryAlteredError(
-                    f"{script.path.name} was changed after it was applied "
-                    f"({record.checksum} then, {script.checksum} now)",
-                    hint="undo the change and write a new revision, or --accept-changed",
+                    f"{script.path.name} is not the script that was applied as {revision}, which the ledger "
+                    f"calls {record.message!r} {sums}",
+                    hint=_OTHER_SERVICE,
                 )
+            raise HistoryAlteredError(
+                f"{script.path.name} was changed after it was applied {sums}",
+                hint="undo the change and write a new revision, or --accept-changed",
+            )
+        return tuple(ahead)
+
+    def _descends(self, revision: str, records: Mapping[str, RevisionRecord]) -> bool:
+        """Whether the recorded line below `revision` comes to a script that is here."""
+        seen: set[str] = set()
+        waiting = [revision]
+        while waiting:
+            name = waiting.pop()
+            if name in self.scripts:
+                return True
+            record = records.get(name)
+            if name in seen or record is None:
+                continue
+            seen.add(name)
+            waiting += record.down_revision or ()
+        return False
+
+    def _is_foreign(self, script: Script, record: RevisionRecord, indexes: Collection[str]) -> bool:
+        """Whether the record of a revision is of another script of the same id, as another service has it."""
+        if record.message != script.message:
+            return True
+        if record.down_revision is not None and record.down_revision != script.down_revision:
+            return True
+        try:
+            ours = {item.spec.name for item in self.state(script.revision)}
+        except VecmigrateError:
+            return False
+        return bool(ours) and bool(indexes) and not ours & set(indexes)
 
     def changed(self, applied: Mapping[str, RevisionRecord]) -> list[str]:
         """The applied revisions whose script has another checksum now."""
@@ -153,11 +203,4 @@ class History:
         return state
 
     def _call(self, script: Script, function: str, recorder: Recorder) -> None:
-        module = load_module(script)
-        try:
-            getattr(module, function)(recorder)
-        except VecmigrateError as error:
-            place = f"{display_path(script.path)}:{script_line(script, error)}"
-            raise ScriptError(f"{place}: {error.message}", hint=error.hint) from error
-        except Exception as error:
-            raise script_error(script, error) from error
+        call_script(script, load_module(script), function, recorder)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from vecmigrate.config import check_namespace
 
+# Hash, one for all namespaces of a server: physical name of an index → the namespace that owns it.
+OWNERS = "vecmigrate:owners"
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerKeys:
@@ -40,9 +43,29 @@ class LedgerKeys:
         return self._key("log")
 
     @property
+    def meta(self) -> str:
+        """Hash: `format` of the ledger, an integer, and `written_by`, the version that wrote last."""
+        return self._key("meta")
+
+    @property
+    def indexes(self) -> str:
+        """Hash: name of a spec → JSON of its index: physical name, how it came, aliases."""
+        return self._key("indexes")
+
+    @property
+    def builds(self) -> str:
+        """Hash: physical name of an index that is being built → JSON of who builds it."""
+        return self._key("builds")
+
+    @property
     def kept(self) -> str:
         """Hash: an index that was replaced, or an old alias → JSON of what is known of it."""
         return self._key("kept")
+
+    @property
+    def pause(self) -> str:
+        """Hash: who paused the runs of this namespace, and since when."""
+        return self._key("pause")
 
     def steps(self, revision: str) -> str:
         """Hash: what is known of each step of `revision`."""

@@ -3,6 +3,10 @@
 Protocol: `SET NX`-like acquisition by Lua that also gives out a growing token; the key expires by itself;
 every write is a Lua call that first compares the lease's identity, `token:runner`. So a runner that slept
 past its lease cannot write, however late it wakes (see M. Kleppmann, "How to do distributed locking", 2016).
+
+The identity alone would survive in a server that lost writes and came back from a snapshot or a lagging
+replica. So every fenced write counts up `seq` in the lease, and says which number was confirmed last: a server
+that knows of fewer ends the run.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -23,10 +28,16 @@ from uuid import uuid4
 
 import redis
 
-from vecmigrate.errors import LeaseLostError, LockedError
+from vecmigrate import interruption
+from vecmigrate.backfill.books import Fence
+from vecmigrate.errors import LeaseLostError, LockedError, ServerWentBackError
 from vecmigrate.runtime.keys import LedgerKeys
+from vecmigrate.runtime.own_client import own_client
 
 POLL_SECONDS = 0.25
+# Without it Redis refuses every script that writes once maxmemory is reached, those that free memory too.
+_ALLOW_OOM = "#!lua flags=allow-oom\n"
+_GIVE_BACK_SECONDS = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +111,38 @@ class Lease:
         self._seconds = seconds
         self._wait = wait
         self._command = command
-        self._guarded = client.register_script(script("guarded.lua"))
-        self._renew = client.register_script(script("renew.lua"))
+        text = script("guarded.lua")
+        self._guarded = client.register_script(_ALLOW_OOM + text)
+        self._guarded_growing = client.register_script(text)
+        self._take_over = client.register_script(_ALLOW_OOM + script("take_over.lua"))
+        self._renew = client.register_script(_ALLOW_OOM + script("renew.lua"))
+        self._touch = client.register_script(script("touch.lua"))
         self._stop = threading.Event()
         self._lost = threading.Event()
         self._valid_until = 0.0
         self._heartbeat: threading.Thread | None = None
+        self._runner = ""
         self.identity = ""
+        self.fence = Fence()
 
     def __enter__(self) -> Lease:
         """Take it, and keep it by a heartbeat until the block ends."""
-        acquire = self._client.register_script(script("acquire.lua"))
-        runner = uuid4().hex
+        self._runner = uuid4().hex
+        # From here on it is given back whatever happens, be it between two lines of this method.
+        interruption.hold(self, self._give_back)
+        try:
+            return self._take(self._runner)
+        except Exception:
+            interruption.let_go(self)
+            raise
+        except BaseException:
+            with interruption.shielded():
+                self._give_back()
+                interruption.let_go(self)
+            raise
+
+    def _take(self, runner: str) -> Lease:
+        acquire = self._client.register_script(_ALLOW_OOM + script("acquire.lua"))
         deadline = time.monotonic() + self._wait
         while True:
             asked = time.monotonic()
@@ -142,36 +173,101 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give it back where it still is ours."""
+        with interruption.shielded():
+            self._stop.set()
+            if interruption.asked() is not None:
+                self._give_back()
+            else:
+                if self._heartbeat is not None:
+                    self._heartbeat.join()
+                # The server may be gone, and with it our way to give the lease back: it lapses by itself.
+                with suppress(redis.RedisError):
+                    self._renew(keys=[self._keys.lease], args=[self.identity, 0])
+            interruption.let_go(self)
+
+    def _give_back(self) -> None:
+        """Give it back at once, over a connection of its own: those in use may be stalled."""
         self._stop.set()
-        if self._heartbeat is not None:
-            self._heartbeat.join()
-        try:
-            self._renew(keys=[self._keys.lease], args=[self.identity, 0])
-        except redis.RedisError:
-            # The server is gone, and with it our way to give the lease back: it lapses by itself.
-            return
+        with (
+            own_client(
+                self._client, socket_connect_timeout=_GIVE_BACK_SECONDS, socket_timeout=_GIVE_BACK_SECONDS
+            ) as client,
+            suppress(redis.RedisError),
+        ):
+            # Whoever was interrupted while asking for it does not know the token that was given out.
+            identity: Any = self.identity or client.hget(self._keys.lease, "id") or b""
+            if isinstance(identity, bytes):
+                identity = identity.decode()
+            if identity.endswith(f":{self._runner}"):
+                self._renew(keys=[self._keys.lease], args=[identity, 0], client=client)
 
     def check(self) -> None:
         """Raise LeaseLostError where this runner can no longer be sure of its lease."""
         if self._lost.is_set() or time.monotonic() > self._valid_until:
             raise LeaseLostError
 
-    def guarded(self, *commands: Sequence[str | bytes | int], keys: Sequence[str] = ()) -> Any:
+    def guarded(
+        self,
+        *commands: Sequence[str | bytes | int],
+        keys: Sequence[str] = (),
+        grows: bool = False,
+        client: redis.Redis | None = None,
+    ) -> Any:
         """Run `commands` in one atomic step with the check of the lease; the reply is that of the last one.
+
+        With `grows` a server that is out of memory refuses them; without, they are small or free memory. They
+        go over `client` where one is given.
 
         Raises:
             LeaseLostError: The lease was lost; none of the commands ran.
+            ServerWentBackError: The server lost writes of this run; none of the commands ran.
         """
+        run = self._guarded_growing if grows else self._guarded
+        return self._fenced(run, [self._keys.lease, *keys], (), commands, client)
+
+    def take_over(
+        self,
+        name: str,
+        physical: str,
+        *commands: Sequence[str | bytes | int],
+        keys: Sequence[str] = (),
+    ) -> bool:
+        """Drop the plain index `name`, if there is one, let an alias of that name lead to `physical`, and run
+        `commands`: all in one atomic step with the check of the lease.
+
+        With `physical` empty no alias is set. Returns whether a plain index was dropped; raises as `guarded`.
+        """
+        keys = [self._keys.lease, *keys]
+        return bool(self._fenced(self._take_over, keys, (name, physical), commands))
+
+    def touch(self, documents: Sequence[bytes], storage: str, paths: Sequence[str]) -> list[int]:
+        """Write a value of each of `documents` anew, in one atomic step with the check of the lease.
+
+        Gives 1 for each document that was there, else 0; nothing about it changes. `paths` are tried first.
+        Raises as `guarded`.
+        """
+        keys: list[str | bytes] = [self._keys.lease, *documents]
+        return [int(there) for there in self._fenced(self._touch, keys, (storage, *paths), ())]
+
+    def _fenced(
+        self,
+        run: Any,
+        keys: Sequence[str | bytes],
+        first: Sequence[str],
+        commands: Sequence[Sequence[str | bytes | int]],
+        client: redis.Redis | None = None,
+    ) -> Any:
         self.check()
-        words: list[str | bytes | int] = [self.identity]
+        words: list[str | bytes | int] = [self.identity, self.fence.seq, *first]
         for command in commands:
             words += [len(command), *command]
         try:
-            return self._guarded(keys=[self._keys.lease, *keys], args=words)
+            seq, reply = run(keys=keys, args=words, client=client)
         except redis.ResponseError as error:
-            if str(error).startswith("FENCED"):
-                raise LeaseLostError from error
+            raise_fenced(error)
             raise
+        self.fence.confirmed(int(seq))
+        return reply
 
     def _beat(self) -> None:
         while not self._stop.wait(self._seconds / 3):
@@ -202,6 +298,15 @@ class Lease:
             "machine",
             machine(),
         ]
+
+
+def raise_fenced(error: redis.ResponseError) -> None:
+    """Raise what the fence's refusal `error` means; do nothing where it is another error."""
+    text = str(error)
+    if text.startswith("FENCED"):
+        raise LeaseLostError from error
+    if text.startswith("WENTBACK"):
+        raise ServerWentBackError(text) from error
 
 
 def machine() -> str:

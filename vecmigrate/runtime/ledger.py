@@ -6,18 +6,22 @@ Reading needs nothing; writing goes through a lease, so a runner that lost it ch
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
-import orjson
 import redis
 
 from vecmigrate import __version__
 from vecmigrate.backfill.books import Books
+from vecmigrate.errors import LedgerFormatError
 from vecmigrate.runtime.keys import LedgerKeys
 from vecmigrate.runtime.lease import Lease, whoami
+from vecmigrate.runtime.records import dump_record, load_record
+
+# 1: what an index is called was derived from the names of revisions. 2: the ledger records it, and who owns it.
+FORMAT = 2
 
 # "running" is written first; a runner that is killed leaves it so, which reads as partial once the lease is
 # gone.
@@ -32,7 +36,11 @@ _OF_ONE_RUN = frozenset({"status", "cursor", "run_id", "stage"})
 
 @dataclass(frozen=True, slots=True)
 class RevisionRecord:
-    """What the ledger knows of one revision. Times are ISO 8601 in UTC."""
+    """What the ledger knows of one revision. Times are ISO 8601 in UTC.
+
+    `down_revision` is what the script revised: a release that lacks the script can tell by it that the ledger
+    is ahead. None where an older release wrote the record. `unknown` are fields that a newer release wrote.
+    """
 
     revision: str
     status: Status
@@ -45,6 +53,8 @@ class RevisionRecord:
     version: str = __version__
     error: str | None = None
     step: int = 0
+    down_revision: tuple[str, ...] | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +92,38 @@ class Ledger:
         self.keys = LedgerKeys(namespace)
 
     def revisions(self) -> dict[str, RevisionRecord]:
-        """Every revision that was begun, by its id."""
-        stored: Any = self.client.hgetall(self.keys.revisions)
-        records = (RevisionRecord(**orjson.loads(text)) for text in stored.values())
+        """Every revision that was begun, by its id.
+
+        Raises:
+            LedgerFormatError: A newer release wrote the ledger in a format that is unknown here.
+        """
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.hmget(self.keys.meta, "format", "written_by")
+            pipe.hgetall(self.keys.revisions)
+            (stored, by), texts = pipe.execute()
+        self._check_format(stored, by)
+        records = (load_record(RevisionRecord, text) for text in texts.values())
         return {record.revision: record for record in records}
+
+    def format(self) -> int:
+        """The format of the ledger: 1 where none is noted, as by releases before 0.2, or nothing is there.
+
+        Raises:
+            LedgerFormatError: It is newer than what is known here.
+        """
+        found: Any = self.client.hmget(self.keys.meta, "format", "written_by")
+        return self._check_format(*found)
+
+    def _check_format(self, stored: bytes | None, by: bytes | None) -> int:
+        number = int(stored) if stored is not None and stored.isdigit() else 1
+        if number > FORMAT:
+            version = by.decode(errors="replace") if by else "unknown"
+            raise LedgerFormatError(
+                f"the ledger of namespace {self.keys.namespace!r} has format {number}, written by vecmigrate "
+                f"{version} (expected at most {FORMAT}, which vecmigrate {__version__} knows)",
+                hint="install a newer vecmigrate",
+            )
+        return number
 
     def steps(self, revision: str) -> list[StepView]:
         """The steps of `revision`, in order."""
@@ -138,15 +176,26 @@ class LedgerWriter:
 
     def put(self, record: RevisionRecord, event: str) -> None:
         """Store `record` and log `event`, in one step."""
-        text = orjson.dumps(asdict(record))
         self.lease.guarded(
-            ("HSET", self.keys.revisions, record.revision, text),
+            self.stored(record),
             self.log_entry(event, record.revision, record.error),
             keys=[self.keys.revisions, self.keys.log],
         )
 
-    def begin(self, revision: str, checksum: str, message: str, status: Status) -> RevisionRecord:
-        """Write that `revision` is being worked on."""
+    def stored(self, record: RevisionRecord) -> tuple[str | bytes, ...]:
+        """The words that store `record`; to be run with `lease.guarded`."""
+        return ("HSET", self.keys.revisions, record.revision, dump_record(record))
+
+    def begin(
+        self,
+        revision: str,
+        checksum: str,
+        message: str,
+        status: Status,
+        down_revision: Sequence[str] | None,
+        before: RevisionRecord | None = None,
+    ) -> RevisionRecord:
+        """Write that `revision` is being worked on; `before` is what stood there of it."""
         record = RevisionRecord(
             revision=revision,
             status=status,
@@ -154,6 +203,8 @@ class LedgerWriter:
             message=message,
             started_at=now(),
             by=f"{whoami()}@{socket.gethostname()}",
+            down_revision=None if down_revision is None else tuple(down_revision),
+            unknown={} if before is None else before.unknown,
         )
         self.put(record, "begin" if status == "running" else "begin downgrade")
         return record
@@ -161,25 +212,30 @@ class LedgerWriter:
     def at_step(self, record: RevisionRecord, step: int) -> RevisionRecord:
         """Write which step is being worked on."""
         moved = replace(record, step=step)
-        self.lease.guarded(
-            ("HSET", self.keys.revisions, record.revision, orjson.dumps(asdict(moved))),
-            keys=[self.keys.revisions],
-        )
+        self.lease.guarded(self.stored(moved), keys=[self.keys.revisions])
         return moved
 
-    def forget(self, revision: str, event: str, *, steps: bool = True) -> None:
+    def write_format(self, *commands: Sequence[str | bytes]) -> None:
+        """Write the format of this release and its version, and run `commands`: in one step."""
+        keys = self.keys
+        meta = ("HSET", keys.meta, "format", str(FORMAT), "written_by", __version__)
+        self.lease.guarded(meta, *commands, keys=[keys.meta, keys.revisions, keys.indexes])
+
+    def forget(self, revision: str, event: str) -> None:
         """Take `revision` out of the ledger; its log entries stay."""
-        commands: list[tuple[str, ...]] = [("HDEL", self.keys.revisions, revision)]
-        keys = [self.keys.revisions, self.keys.log]
-        if steps:
-            doomed = [self.keys.steps(revision), self.keys.rejects(revision)]
-            # One hash of items for each backfill of the revision.
-            doomed += [
-                key.decode() for key in self.ledger.client.scan_iter(_escaped(self.keys, revision), count=500)
-            ]
-            commands.append(("UNLINK", *doomed))
-            keys += doomed
-        self.lease.guarded(*commands, self.log_entry(event, revision, None), keys=keys)
+        self.lease.guarded(*self.forgetting(revision, event), keys=[self.keys.revisions, self.keys.log])
+
+    def forgetting(self, revision: str, event: str) -> list[tuple[str, ...]]:
+        """The commands that take `revision` out of the ledger; to be run with `lease.guarded`."""
+        doomed = [self.keys.steps(revision), self.keys.rejects(revision)]
+        # One hash of items for each backfill of the revision.
+        pattern = _escaped(self.keys, revision)
+        doomed += [key.decode() for key in self.ledger.client.scan_iter(pattern, count=500)]
+        return [
+            ("HDEL", self.keys.revisions, revision),
+            ("UNLINK", *doomed),
+            self.log_entry(event, revision, None),
+        ]
 
     def reopen(self, revision: str) -> None:
         """Let every step of the upgrade be run again; what it wrote stays known, the downgrade does not."""
@@ -209,8 +265,17 @@ class LedgerWriter:
 class Step:
     """One step of one revision in the ledger: `operations.base.StepRecord` over Redis."""
 
-    def __init__(self, writer: LedgerWriter, revision: str, number: int, direction: Direction) -> None:
+    def __init__(
+        self,
+        writer: LedgerWriter,
+        revision: str,
+        number: int,
+        direction: Direction,
+        *,
+        client: redis.Redis | None = None,
+    ) -> None:
         self._writer = writer
+        self._client = client
         self._key = writer.keys.steps(revision)
         self._number = number
         self.prefix = f"{direction}{number}:"
@@ -222,13 +287,28 @@ class Step:
 
     def get(self, name: str) -> str | None:
         """The stored value called `name`."""
-        value: Any = self._writer.ledger.client.hget(self._key, self.prefix + name)
+        value: Any = (self._client or self._writer.ledger.client).hget(self._key, self.prefix + name)
         return None if value is None else value.decode()
 
-    def put(self, values: Mapping[str, str | int]) -> None:
-        """Store `values`; raises LeaseLostError where this runner may not write any more."""
+    def put(self, values: Mapping[str, str | int], *commands: Sequence[str | bytes | int]) -> None:
+        """Store `values`; raises LeaseLostError where this runner may not write any more.
+
+        `commands` are run before, in the same atomic step: both happen, or neither.
+        """
+        self._writer.lease.guarded(
+            *commands, self.stored(values), keys=[self._key], grows=bool(commands), client=self._client
+        )
+
+    def stored(self, values: Mapping[str, str | int]) -> tuple[str, ...]:
+        """The words that store `values`; to be run with `lease.guarded`."""
         words = [word for name, value in values.items() for word in (self.prefix + name, str(value))]
-        self._writer.lease.guarded(("HSET", self._key, *words), keys=[self._key])
+        return ("HSET", self._key, *words)
+
+    def over(self, client: redis.Redis) -> Step:
+        """The same step, read and written over another client."""
+        direction = _direction(self.prefix[0])
+        revision = self._key.removeprefix(self._writer.keys.steps(""))
+        return Step(self._writer, revision, self._number, direction, client=client)
 
     def clear(self) -> None:
         """Forget everything stored for this step, the accounts of a backfill but for its items included."""
@@ -258,6 +338,7 @@ def books(writer: LedgerWriter, revision: str, step: int) -> Books:
         rejects=keys.rejects(revision),
         prefix=f"u{step}:",
         step=step,
+        fence=writer.lease.fence,
     )
 
 

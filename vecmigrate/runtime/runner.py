@@ -16,6 +16,8 @@ from vecmigrate.errors import (
     LeaseLostError,
     MemoryLimitError,
     PartialError,
+    ServerWentBackError,
+    TooManyDeletesError,
     TooManyRejectsError,
     VecmigrateError,
     VerificationError,
@@ -28,6 +30,7 @@ from vecmigrate.runtime.history import History, Plan
 from vecmigrate.runtime.lease import Lease
 from vecmigrate.runtime.ledger import Direction, Ledger, LedgerWriter, RevisionRecord, Status, Step, now
 from vecmigrate.runtime.search_server import FencedSearch
+from vecmigrate.runtime.translate import explain
 from vecmigrate.search import versions
 
 DONE = "done"
@@ -79,6 +82,9 @@ class Runner:
         for item in plan.recorded:
             for index in item.operation.apply(item.state, revision):
                 versions.require(index.spec, self.server.version)
+        search = FencedSearch(self.client, self.lease, self.server)
+        for item in plan.recorded:
+            item.operation.check_server(search, self.options)
         record = self.ledger.revisions().get(revision)
         writer = LedgerWriter(self.ledger, self.lease)
         if record is not None and record.status == "reverting":
@@ -86,7 +92,10 @@ class Runner:
             # repeated. What was not undone yet still counts as written by this revision.
             writer.reopen(revision)
         began = time.monotonic()
-        record = writer.begin(revision, plan.script.checksum, plan.script.message, "running")
+        down = plan.script.down_revision
+        record = writer.begin(
+            revision, plan.script.checksum, plan.script.message, "running", down, before=record
+        )
         self.progress.message(f"upgrade {revision}: {plan.script.message}")
         steps = self._run(plan, writer, record, "u")
         seconds = time.monotonic() - began
@@ -102,7 +111,14 @@ class Runner:
         stored = self.ledger.revisions()[revision]
         if stored.status != "reverting":
             writer.clear_steps(revision, "d")
-        record = writer.begin(revision, stored.checksum, plan.script.message, "reverting")
+        record = writer.begin(
+            revision,
+            stored.checksum,
+            plan.script.message,
+            "reverting",
+            plan.script.down_revision,
+            before=stored,
+        )
         self.progress.message(f"downgrade {revision}: {plan.script.message}")
         steps = self._run(plan, writer, record, "d")
         writer.forget(revision, "reverted")
@@ -125,7 +141,15 @@ class Runner:
                 outcomes.append(StepOutcome(number, item.operation.title, step.all(), 0.0, resumed=True))
                 continue
             context = RunContext(
-                revision, item.state, step, self.progress, self.options, search, self.client, writer
+                revision,
+                item.state,
+                step,
+                self.progress,
+                self.options,
+                search,
+                self.client,
+                writer,
+                direction,
             )
             record = writer.at_step(record, number)
             step.put(
@@ -151,19 +175,25 @@ class Runner:
         except LeaseLostError:
             # Somebody else may be at work already: nothing may be written, the error neither.
             raise
-        except (TooManyRejectsError, VerificationError, MemoryLimitError) as error:
+        except (TooManyRejectsError, TooManyDeletesError, VerificationError, MemoryLimitError) as error:
             failed(error.message)
             raise type(error)(f"{where}: {error.message}", hint=error.hint) from error
         except VecmigrateError as error:
             failed(error.message)
             raise PartialError(f"{where}: {error.message}", hint=error.hint or _AGAIN) from error
         except redis.RedisError as error:
-            failed(f"Redis: {error}")
-            raise PartialError(f"{where}: Redis: {error}", hint=_AGAIN) from error
+            told = explain(error)
+            failed(told.message)
+            if isinstance(told, LeaseLostError):
+                raise told from error
+            hint = _WAIT if getattr(told, "passing", False) else told.hint
+            raise PartialError(
+                f"{where}: {told.message}", hint=f"{hint}; {_AGAIN}" if hint else _AGAIN
+            ) from error
         except KeyboardInterrupt:
             failed("interrupted")
             raise
-        except Exception as error:
+        except BaseException as error:
             failed(f"{type(error).__name__}: {error}")
             raise PartialError(f"{where}: {type(error).__name__}: {error}", hint=_AGAIN) from error
 
@@ -172,11 +202,13 @@ class Runner:
         text = error.splitlines()[0] if error else "?"
         try:
             writer.put(replace(record, status=status, error=text, finished_at=now()), "failed")
-        except (redis.RedisError, LeaseLostError):
-            # The server is gone or the lease lost: "running" without a lease says the same.
+        except (redis.RedisError, LeaseLostError, ServerWentBackError):
+            # The server is gone or came back older, or the lease is lost: "running" without a lease says the
+            # same.
             return
 
 
+_WAIT = "that may pass by itself: `--wait SECONDS` waits for it"
 _AGAIN = "mend the cause and run it again: it goes on at this step"
 
 

@@ -16,6 +16,9 @@ from vecmigrate.spec.model import IndexSpec
 
 RETRY_SECONDS = 0.2
 
+# Commands that may not run in a script, and those of an engine of several shards.
+_NOT_IN_SCRIPTS = ("not allowed from script", "Cannot block")
+
 # What RediSearch answers where there is no such index: 2.x, then 8.x.
 _UNKNOWN = ("unknown index name", "no such index", "index not found", "search_index_not_found")
 
@@ -62,24 +65,19 @@ class FencedSearch:
             str(info.get("maxmemory_policy", "noeviction")),
         )
 
-    def change(self, *words: str) -> None:
+    def change(self, *words: str | bytes) -> None:
         """Run one command that changes something, in one step with the check of the lease."""
-        run_together(self._client, self._lease, [words])
+        run_together(self._client, self._lease, [words], grows=True)
 
-    def replace_plain(self, name: str, physical: str) -> None:
-        """Drop the plain index `name` and let an alias of that name lead to `physical`, without a gap.
+    def touch(self, spec: IndexSpec, documents: Sequence[bytes]) -> list[int]:
+        """Let the server index `documents` of `spec` again; 1 for each that was there, else 0."""
+        # With PARTIAL_INDEXED_DOCS only a field whose name is its path counts.
+        fields = sorted(ddl.indexed_fields(spec), key=lambda item: item.name != item.path)
+        return self._lease.touch(documents, spec.index.storage, [item.path for item in fields])
 
-        The index shadows the alias until it is dropped. Both happen in one step: FT.DROPINDEX follows
-        aliases, so it must never be sent for a plain index that is gone already.
-        """
-        swap = [ddl.ft_alias_add(name, physical), ddl.ft_drop_index(name)]
-        try:
-            run_together(self._client, self._lease, swap)
-        except redis.ResponseError as error:
-            if "already exists" not in str(error).lower():
-                raise
-            # An earlier try that could not do both in one step.
-            run_together(self._client, self._lease, [ddl.ft_alias_del(name), *swap])
+    def aliases_of(self, physical: str) -> list[str] | None:
+        """Every alias that leads to the index `physical`; None where the server does not list them."""
+        return alias_list(self._client, physical)
 
     def require(self, spec: IndexSpec) -> None:
         """Raise ServerTooOldError where the server lacks something that `spec` asks for."""
@@ -92,18 +90,45 @@ def run_together(
     commands: Sequence[Sequence[str | bytes | int]],
     *,
     keys: Sequence[str] = (),
+    grows: bool = False,
 ) -> None:
-    """Run `commands` in one atomic step with the check of the lease; `keys` are those that they touch."""
+    """Run `commands` in one atomic step with the check of the lease; `keys` are those that they touch.
+
+    With `grows` a server that is out of memory refuses them.
+    """
     try:
-        lease.guarded(*commands, keys=keys)
+        lease.guarded(*commands, keys=keys, grows=grows)
     except redis.ResponseError as error:
-        if "not allowed from script" not in str(error):
+        if not any(text in str(error) for text in _NOT_IN_SCRIPTS):
             raise
         # Some commands may not run in a script; then the check comes first, and a moment later the
         # command.
         for words in commands:
             lease.guarded(("TIME",))
             client.execute_command(*words)
+
+
+def alias_list(client: redis.Redis, index: str) -> list[str] | None:
+    """Every alias that leads to `index`, or None where the server does not list them (before 8.10)."""
+    try:
+        found: Any = client.execute_command("FT.ALIASLIST", index)
+    except redis.ResponseError:
+        return None
+    return [reply.text(name) for name in found]
+
+
+def infos(client: redis.Redis, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """FT.INFO of every index or alias of `names` that there is, in one round trip."""
+    pipe = client.pipeline(transaction=False)
+    for name in names:
+        pipe.execute_command("FT.INFO", name)
+    found = {}
+    for name, answer in zip(names, pipe.execute(raise_on_error=False), strict=True):
+        if not isinstance(answer, Exception):
+            found[name] = reply.parse_info(answer)
+        elif not _is_unknown(answer):
+            raise answer
+    return found
 
 
 def search_setting(client: redis.Redis, name: str) -> str | None:
@@ -122,6 +147,10 @@ def index_info(client: redis.Redis, name: str) -> dict[str, Any] | None:
     try:
         return reply.parse_info(client.execute_command("FT.INFO", name))
     except redis.ResponseError as error:
-        if any(text in str(error).lower() for text in _UNKNOWN):
+        if _is_unknown(error):
             return None
         raise
+
+
+def _is_unknown(error: Exception) -> bool:
+    return isinstance(error, redis.ResponseError) and any(text in str(error).lower() for text in _UNKNOWN)

@@ -216,9 +216,10 @@ def _quote(word: str | bytes) -> str:
     text = (word.encode("utf-8", "surrogateescape") if isinstance(word, str) else word).decode(
         "utf-8", "surrogateescape"
     )
-    if text.isprintable() and _PLAIN_WORD.fullmatch(text):
+    if text.isprintable() and _PLAIN_WORD.fullmatch(text) and "##[" not in text:
         return text
-    return '"' + "".join(_escape(character) for character in text) + '"'
+    # `##[` would be a command to the runner of GitHub Actions, where the line is printed in a job.
+    return '"' + "".join(_escape(character) for character in text).replace("##[", "#\\x23[") + '"'
 
 
 def _escape(character: str) -> str:

@@ -90,7 +90,7 @@ def propose(
             "name": alias,
             "prefix": prefixes[0] if len(prefixes) == 1 else prefixes,
             **({"storage": storage} if storage != defaults.STORAGE else {}),
-            **({} if aliases is None else {"aliases": sorted(set(aliases) - {alias})}),
+            "aliases": None if aliases is None else sorted(set(aliases) - {alias}),
             **_index(definition, info),
         },
         "key": key or key_name(name, fields),

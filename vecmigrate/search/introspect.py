@@ -52,6 +52,12 @@ _FIELD_FLAGS: Final = {
 }
 
 
+# What an answer depends on, of a field.
+_READ_BY: Final = ("identifier", "type", "data_type", "dim", "distance_metric", "SEPARATOR", "coord_system")
+_FLAGS_READ_BY: Final = frozenset({"SORTABLE", "INDEXEMPTY", "INDEXMISSING", "CASESENSITIVE", "NOSTEM"})
+_LIMITING: Final = frozenset({"NOINDEX", "CASESENSITIVE", "NOSTEM"})
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One thing that an index has otherwise than a spec says.
@@ -82,6 +88,37 @@ def differences(spec: IndexSpec, info: Info) -> tuple[Difference, ...]:
         that the spec does not have. Empty for an index that was made by `ddl.ft_create(spec)`.
     """
     return (*_index_differences(spec, info), *_schema_differences(spec, info))
+
+
+def missed(ours: Info, plain: Info) -> tuple[str, ...]:
+    """What readers of the index `plain` would miss if `ours` answered instead, as far as FT.INFO shows it.
+
+    How a graph is built, and what `ours` has more of, is no matter to them.
+    """
+    texts = []
+    mine, theirs = ours.get("index_definition", {}), plain.get("index_definition", {})
+    for option in ("key_type", "prefixes", "filter", "default_language", "language_field"):
+        found, wanted = mine.get(option), theirs.get(option)
+        if option == "prefixes":
+            found, wanted = sorted(set(found or ())), sorted(set(wanted or ()))
+        if found != wanted:
+            texts.append(f"{option} {said(wanted)}, ours {said(found)}")
+    fields = {str(item["attribute"]): item for item in ours.get("attributes", ())}
+    for item in plain.get("attributes", ()):
+        name = str(item["attribute"])
+        has = fields.get(name)
+        if has is None:
+            texts.append(f"field {name!r}, which ours lacks")
+            continue
+        texts += [
+            f"field {name!r}: {option} {said(item.get(option))}, ours {said(has.get(option))}"
+            for option in _READ_BY
+            if item.get(option) != has.get(option)
+        ]
+        flags, ours_flags = set(item.get("flags", ())), set(has.get("flags", ()))
+        texts += [f"field {name!r}: {flag}" for flag in sorted(_FLAGS_READ_BY & (flags - ours_flags))]
+        texts += [f"field {name!r}: no {flag}" for flag in sorted(_LIMITING & (ours_flags - flags))]
+    return tuple(texts)
 
 
 def invisible(spec: IndexSpec) -> tuple[str, ...]:

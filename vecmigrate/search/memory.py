@@ -35,9 +35,28 @@ _SVS_EXTRA: Final = 120
 _BYTES_A_LINK: Final = 4
 # Vectors are stored in blocks of so many.
 _BLOCK: Final = 1024
+# Above this share of maxmemory, in percent, RediSearch 8 gives a background scan up; 0 means never.
+SCAN_THRESHOLD: Final = "_BG_INDEX_MEM_PCT_THR"
+
 # An added field, where nothing like it is there to go by.
 _BYTES_A_FIELD: Final = 80
 _QUANTUM: Final = 16
+
+
+def scan_limit(maximum: int | None, threshold: str | None) -> int | None:
+    """Bytes that the server may use while an index is being scanned, or None where there is no limit.
+
+    Args:
+        maximum: `maxmemory`; None or 0 means that there is none.
+        threshold: The setting `SCAN_THRESHOLD`; None where the server has no such setting.
+    """
+    if not maximum:
+        return None
+    try:
+        percent = float(threshold) if threshold is not None else 0.0
+    except ValueError:
+        percent = 0.0
+    return int(maximum * percent / 100) if 0 < percent < 100 else maximum
 
 
 def used_by(info: Info) -> int:
@@ -59,6 +78,13 @@ def estimate(spec: IndexSpec, live: Info) -> int:
     before = sum(item.get("type") != "VECTOR" for item in live.get("attributes", ()))
     added = (others - before) * documents * _BYTES_A_FIELD
     return vectors + max(int(_without_vectors(live) + added), documents * _UNCOUNTED)
+
+
+def of_new_documents(spec: IndexSpec, documents: int) -> int:
+    """Bytes by which an index made from `spec` grows with so many documents more; texts are not counted."""
+    others = sum(not isinstance(item, VectorField) for item in indexed_fields(spec))
+    vectors = sum(_vectors(item, documents) for item in spec.vectors if item.indexed)
+    return vectors + documents * (_UNCOUNTED + others * _BYTES_A_FIELD)
 
 
 def _without_vectors(info: Info) -> int:

@@ -104,6 +104,31 @@ def indexing_failures(info: Info) -> int:
     return int(info.get("hash_indexing_failures", 0))
 
 
+def scan_problem(info: Info) -> str | None:
+    """Why the background scan ended before it saw every document, or None where nothing tells that.
+
+    RediSearch 8 gives a scan up when memory gets short; FT.INFO then says `indexing` 0 and `percent_indexed`
+    1 as it does of a complete one, and only this status is different. Older servers have no such status.
+    """
+    errors = info.get("Index Errors", {})
+    status = errors.get("background indexing status")
+    if status is None or text(status).upper() in ("OK", "N/A", ""):
+        return None
+    last = errors.get("last indexing error")
+    told = f" ({last})" if last not in (None, "N/A") else ""
+    return f"the scan of the documents was broken off: {text(status)}{told}"
+
+
+def field_errors(info: Info) -> dict[str, tuple[str, str]]:
+    """Attribute → the last indexing error of that field and the key it was about, where there was one."""
+    found = {}
+    for item in info.get("field statistics", ()):
+        error = last_indexing_error(item)
+        if error is not None:
+            found[str(item["attribute"])] = error
+    return found
+
+
 def last_indexing_error(info: Info) -> tuple[str, str] | None:
     """The last indexing error and the key it was about, or None."""
     errors = info.get("Index Errors", {})

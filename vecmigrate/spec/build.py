@@ -96,6 +96,8 @@ def build_spec(mapping: Mapping[str, Any], *, locate: Locate = nowhere) -> Index
     name, key = mapping["name"], mapping["key"]
     given = dict(mapping["index"])
     prefix = given.pop("prefix")
+    if "aliases" in given and given["aliases"] is None:
+        given["ask_aliases"] = True
     for option in ("stopwords", "aliases"):
         if given.get(option) is not None:
             given[option] = tuple(given[option])
@@ -170,7 +172,9 @@ def spec_to_mapping(spec: IndexSpec) -> dict[str, Any]:
     index: dict[str, Any] = {"name": spec.index.name}
     prefixes = spec.index.prefixes
     index["prefix"] = prefixes[0] if len(prefixes) == 1 else list(prefixes)
-    index.update(_options(spec.index, skip={"name"}))
+    index.update(_options(spec.index, skip={"name", "ask_aliases"}))
+    if spec.index.ask_aliases and spec.index.aliases is None:
+        index["aliases"] = None
     holder = spec.metadata_field.name if spec.metadata_field is not None else None
     first_json = next((field.name for field in spec.fields if isinstance(field, JsonField)), None)
     fields: dict[str, Any] = {}

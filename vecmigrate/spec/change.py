@@ -87,6 +87,9 @@ def change_spec(spec: IndexSpec, changes: Mapping[str, Any]) -> IndexSpec:
     for name, options in _field_changes(changes).items():
         fields[name] = _with_options(fields[name], options)
     mapping["index"] = _merged(mapping["index"], changes.get("index", {}))
+    if spec.index.ask_aliases and "aliases" not in changes.get("index", {}):
+        # None, which takes an option away elsewhere, is what this one says: still to be answered.
+        mapping["index"]["aliases"] = None
     mapping["key"] = changes.get("key", spec.key)
     order = [name for name in changes.get("field_order", ()) if name in fields]
     fields = {name: fields[name] for name in (*order, *fields)}

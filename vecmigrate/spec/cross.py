@@ -34,7 +34,7 @@ def claims_of(mapping: Mapping[str, Any], findings: Findings) -> Claims:
         claims.former[mapping["renamed_from"]] = ("renamed_from",)
     if "name" in mapping["index"]:
         claims.indexes[mapping["index"]["name"]] = ("index", "name")
-    for number, alias in enumerate(mapping["index"].get("aliases", ())):
+    for number, alias in enumerate(mapping["index"].get("aliases") or ()):
         claims.indexes.setdefault(alias, ("index", "aliases", number))
     prefix = mapping["index"].get("prefix", [])
     if isinstance(prefix, str):

@@ -186,8 +186,9 @@ class IndexOptions:
     """Everything that FT.CREATE says before SCHEMA.
 
     `name` is what applications query: an alias, or with `alias` false the index itself. `aliases` are further
-    names that lead to it; None means that nobody knows them, an empty tuple that there are none. `stopwords`
-    None means the server's own list, an empty tuple none at all. `temporary` is in seconds.
+    names that lead to it; None means that nobody knows them, an empty tuple that there are none. With
+    `ask_aliases` (`aliases: null`) somebody has to say so before the index may be dropped, which takes them
+    along. `stopwords` None means the server's own list, an empty tuple none at all. `temporary` is in seconds.
     """
 
     name: str
@@ -195,6 +196,7 @@ class IndexOptions:
     storage: Storage = defaults.STORAGE
     alias: bool = True
     aliases: tuple[str, ...] | None = None
+    ask_aliases: bool = False
     filter: str | None = None
     language: str | None = None
     language_field: str | None = None

@@ -215,7 +215,7 @@ def _check_prefixes(prefix: str | list[str] | None, findings: Findings) -> None:
 
 
 def _check_aliases(index: Mapping[str, Any], findings: Findings) -> None:
-    for number, alias in enumerate(index.get("aliases", ())):
+    for number, alias in enumerate(index.get("aliases") or ()):
         if alias == index.get("name"):
             message = f"the alias `{alias}` is what `index.name` says already"
             findings.add("duplicate-index", ("index", "aliases", number), message, "further names only")

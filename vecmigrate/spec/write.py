@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from vecmigrate.errors import printable
 from vecmigrate.spec.naming import DEFAULT_QUERY, HIT_KEYS, SEARCH_PARAMETERS, SHADOWING, STORE_PARAMETERS
 
 _LINE: Final = 110
@@ -83,18 +84,15 @@ def field_name(attribute: str, spec: str, taken: Collection[str]) -> str:
     return free
 
 
-def spec_text(
-    mapping: Mapping[str, Any], comments: Iterable[str] = (), *, open_lines: Mapping[str, str] | None = None
-) -> str:
+def spec_text(mapping: Mapping[str, Any], comments: Iterable[str] = ()) -> str:
     """The text of a spec file, which reads back as `mapping`; `comments` stand above it, wrapped.
 
-    `open_lines` are lines that somebody has to decide about, by section: each stands commented out at the end
-    of its section. A field takes one line where that is short enough.
+    A field takes one line where that is short enough.
     """
     lines = []
     for comment in comments:
         lines += textwrap.wrap(
-            " ".join(comment.split()),
+            printable(" ".join(comment.split())),
             _LINE,
             initial_indent="# ",
             subsequent_indent="#   ",
@@ -106,8 +104,6 @@ def spec_text(
             lines.append(f"{key}:")
             for name, item in value.items():
                 lines += textwrap.indent(_entry(name, item), "  ").splitlines()
-            if key in (open_lines or {}):
-                lines.append(f"  # {(open_lines or {})[key]}")
         else:
             lines += _entry(key, value).splitlines()
     return "\n".join(lines) + "\n"
@@ -124,8 +120,13 @@ def _entry(name: str, value: Any) -> str:
 def _dump(value: Any, *, flow: bool | None) -> str:
     import yaml
 
-    # No width: a folded text would not be the one line that it is.
-    text: str = yaml.safe_dump(
-        value, default_flow_style=flow, sort_keys=False, width=float("inf"), allow_unicode=True
-    )
-    return text
+    # No width: a folded text would not be the one line that it is. Marks of direction and the like are shown
+    # as escapes, as PyYAML shows all that is not ASCII where it is not allowed to.
+    def dump(allow_unicode: bool) -> str:
+        text: str = yaml.safe_dump(
+            value, default_flow_style=flow, sort_keys=False, width=float("inf"), allow_unicode=allow_unicode
+        )
+        return text
+
+    text = dump(allow_unicode=True)
+    return text if text.replace("\n", "").isprintable() else dump(allow_unicode=False)

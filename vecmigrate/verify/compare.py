@@ -7,18 +7,22 @@ missing is asked for once more, and an answer is judged by the vectors as they a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vecmigrate.search import reply
 from vecmigrate.search.vector import encode_vector
 from vecmigrate.spec.model import Hnsw, IndexSpec, VectorField
-from vecmigrate.verify.documents import keys_in_batches, read_vectors, sample_keys
+from vecmigrate.verify.check import named
+from vecmigrate.verify.documents import read_vectors, sample_keys
 from vecmigrate.verify.exact import Nearest, Numbers, hits
+from vecmigrate.verify.keyspace import Built, keys_in_batches
 
 if TYPE_CHECKING:
     import redis
+
+__all__ = ["Built", "compare_counts", "measure_recall", "named"]
 
 QUERIES = 100
 K = 10
@@ -30,14 +34,6 @@ _QUERY_MILLISECONDS = 10_000
 _LOOKS = 20
 _LOOK_SECONDS = 0.05
 _SEED = 20261123
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """An index to be looked at: its physical name and what it was built from."""
-
-    name: str
-    spec: IndexSpec
 
 
 @dataclass(slots=True)
@@ -273,10 +269,3 @@ def _knn(client: redis.Redis, index: str, item: VectorField, queries: Numbers) -
         )  # fmt: skip  # read as the words of one command
     answers = (reply.parse_search(answer, with_content=False) for answer in pipe.execute())
     return [[hit.id.encode("utf-8", "surrogateescape") for hit in answer.hits] for answer in answers]
-
-
-def named(keys: Iterable[str], count: int) -> str:
-    """Keys for a message, and how many more there are."""
-    listed = list(keys)
-    more = f" and {count - len(listed):,} more" if count > len(listed) else ""
-    return ", ".join(listed) + more

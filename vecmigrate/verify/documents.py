@@ -1,10 +1,10 @@
-"""Reading the documents of an index in batches: their keys, and the vectors stored in them."""
+"""The vectors that are stored in the documents of an index, and a sample of its keys."""
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,10 @@ import numpy as np
 from vecmigrate.search.vector import decode_vector
 from vecmigrate.spec.model import IndexSpec, VectorField
 from vecmigrate.verify.exact import Numbers
+from vecmigrate.verify.keyspace import BATCH, keys_in_batches
 
 if TYPE_CHECKING:
     import redis
-
-BATCH = 500
-_GLOB = "*?[]\\^"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,35 +25,6 @@ class Vectors:
 
     keys: list[bytes]
     matrix: Numbers
-
-
-def keys_in_batches(client: redis.Redis, spec: IndexSpec, batch: int = BATCH) -> Iterator[list[bytes]]:
-    """The keys of the documents that the index of `spec` is about; a key may come more than once."""
-    kind = "ReJSON-RL" if spec.index.storage == "json" else "hash"
-    for prefix in _apart(spec.index.prefixes):
-        pattern = "".join("\\" + letter if letter in _GLOB else letter for letter in prefix) + "*"
-        cursor = 0
-        held: dict[bytes, None] = {}
-        while True:
-            reply: Any = client.scan(cursor, match=pattern, count=batch, _type=kind)
-            cursor, found = reply
-            held.update(dict.fromkeys(found))
-            if len(held) >= batch:
-                yield list(held)
-                held = {}
-            if not cursor:
-                break
-        if held:
-            yield list(held)
-
-
-def _apart(prefixes: Sequence[str]) -> list[str]:
-    """The prefixes that do not lie inside another one."""
-    return [
-        item
-        for item in dict.fromkeys(prefixes)
-        if not any(item != other and item.startswith(other) for other in prefixes)
-    ]
 
 
 def sample_keys(client: redis.Redis, spec: IndexSpec, size: int, seed: int) -> tuple[list[bytes], int]:

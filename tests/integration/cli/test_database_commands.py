@@ -111,8 +111,8 @@ class TestHalfDone:
         ran = half("upgrade")
         assert (ran.code, ran.out) == (6, "")
         assert ran.last == (
-            "vecmigrate: error: revision c1, step 1 (run stages): ValueError: stage 2 is blocked; mend the "
-            "cause and run it again: it goes on at this step"
+            "vecmigrate: error: revision c1, step 1 (run stages): ValueError: stage 2 is blocked "
+            "(at migrations/c1.py:24); mend the cause and run it again: it goes on at this step"
         )
         assert "Traceback" not in ran.err
         error = half("upgrade", "--format", "json").error
@@ -121,11 +121,14 @@ class TestHalfDone:
     def test_status_says_where_and_why(self, half):
         out = half("status").out
         assert re.search(
-            r"^half-done +c1 is partial at step 1 \(run stages\), cursor 2, error: ValueError: stage 2$",
+            r"^half-done +c1 is partial at step 1 \(run stages\), cursor 2, "
+            r"error: ValueError: stage 2 is blocked \(at migrations/c1\.py:24\)$",
             out,
             re.M,
         )
-        assert re.search(r"^last error +c1: ValueError: stage 2$", out, re.M)
+        assert re.search(
+            r"^last error +c1: ValueError: stage 2 is blocked \(at migrations/c1\.py:24\)$", out, re.M
+        )
         assert re.search(r"^current +b1$", out, re.M)
         assert re.search(r"^pending +c1$", out, re.M)
         assert re.search(r"^lease +free$", out, re.M)
@@ -140,7 +143,7 @@ class TestHalfDone:
             "operation": "run stages",
             "cursor": "2",
             "values": {"status": "running", "cursor": "2"},
-            "error": "ValueError: stage 2",
+            "error": "ValueError: stage 2 is blocked (at migrations/c1.py:24)",
         }
         assert status["last_error"]["event"] == "failed"
         assert [item["status"] for item in status["revisions"]] == ["applied", "applied", "partial"]

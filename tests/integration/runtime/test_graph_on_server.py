@@ -96,7 +96,8 @@ def test_a_downgrade_that_fails_goes_on_and_so_does_an_upgrade(project, client):
     assert ran.code == 6
     assert "step 1 (run undo): RuntimeError: stopped" in ran.last
     (partial,) = project("status", "--format", "json").json["partial"]
-    assert (partial["status"], partial["step"], partial["error"]) == ("reverting", 1, "RuntimeError: stopped")
+    assert (partial["status"], partial["step"]) == ("reverting", 1)
+    assert partial["error"].startswith("RuntimeError: stopped (at migrations/a1.py:")
     client.delete("stop")
     ran = project("downgrade", "base")
     assert ran.code == 0

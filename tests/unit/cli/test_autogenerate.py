@@ -162,7 +162,7 @@ class TestCheck:
             "migrations: there are 2 heads: b1 (b1_b1.py), c1 (c1_c1.py) (expected one); "
             "run `vecmigrate merge -m …`, or let one revise the other",
             "specs/skill.yaml:15:5: no migration makes this change: skill.embedding: m 16 → 32 (rebuild); "
-            "run `vecmigrate revision --autogenerate -m …`",
+            "run `vecmigrate revision --autogenerate -m …`, after `vecmigrate merge -m …`",
             f"vector_indexes: the code in {skills / 'vector_indexes'} is not what the specs say; "
             "run `vecmigrate generate`",
         ]

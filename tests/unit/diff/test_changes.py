@@ -93,6 +93,26 @@ def found(old: IndexSpec, new: IndexSpec) -> list[str]:
         ({"fields": {"year": {"type": "numeric", "default": 0}}}, ["rewrite skill.year field"]),
         ({"fields": {"id": {"type": "tag", "from": "key"}}}, ["rewrite skill.id field"]),
         ({"fields": {"title": {"type": "geo"}}}, ["rewrite skill.title type"]),
+        ({"fields": {"title": {"type": "numeric"}}}, ["rewrite skill.title type"]),
+        ({"skill_id": {"separator": "|"}}, ["rewrite skill.skill_id separator"]),
+        # other fields over stored values that do not fit, or mean something else
+        (
+            {"drop_fields": ["title"], "fields": {"size": {"type": "numeric", "path": "title"}}},
+            ["rebuild skill.title field", "rewrite skill.size field"],
+        ),
+        ({"fields": {"size": {"type": "numeric", "path": "title"}}}, ["rewrite skill.size field"]),
+        (
+            {
+                "drop_fields": ["skill_id"],
+                "fields": {"ids": {"type": "tag", "path": "skill_id", "separator": "|"}},
+            },
+            ["rebuild skill.skill_id field", "rewrite skill.ids field"],
+        ),
+        # another reading of what another field stores
+        (
+            {"fields": {"ids": {"type": "tag", "path": "skill_id", "separator": "|"}}},
+            ["in_place skill.ids field"],
+        ),
         # re-embed
         ({"embedding": {"dims": 8}}, ["re_embed skill.embedding dims"]),
         ({"fields": {"other": {"type": "vector", "dims": 4}}}, ["re_embed skill.other field"]),
@@ -119,6 +139,25 @@ def test_an_array_in_a_json_document_is_the_same_whatever_the_index_makes_of_it(
     old = spec(index={"storage": "json"})
     new = change_spec(old, {"embedding": {"datatype": "float16"}})
     assert found(old, new) == ["rebuild skill.embedding datatype"]
+
+
+def test_but_not_where_it_wants_whole_numbers():
+    old = spec(index={"storage": "json"})
+    new = change_spec(old, {"embedding": {"datatype": "int8"}})
+    assert found(old, new) == ["rewrite skill.embedding datatype"]
+    assert found(new, old) == ["rebuild skill.embedding datatype"]
+
+
+def test_another_reading_of_what_another_field_stores_is_a_matter_of_the_index():
+    two = spec(fields={"words": {"type": "tag", "path": "title", "separator": ";"}})
+    new = change_spec(two, {"words": {"separator": "|"}})
+    assert found(two, new) == ["rebuild skill.words separator"]
+
+
+def test_a_shape_in_other_coordinates_is_another_shape():
+    old = spec(fields={"area": {"type": "geoshape"}})
+    new = change_spec(old, {"area": {"coord_system": "flat"}})
+    assert found(old, new) == ["rewrite skill.area coord_system"]
 
 
 def test_ft_alter_takes_no_more_than_32_text_fields_unless_told_so():

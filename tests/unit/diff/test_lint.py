@@ -344,6 +344,101 @@ class TestVectors:
         none(codes(now, replace(now, documents={"skill": 1_000_000})), "hnsw-small")
 
 
+class TestFieldsChangedInPlace:
+    @pytest.mark.parametrize(
+        ("new", "what"),
+        [
+            ("level: {type: text}", "labels become words"),
+            ("level: {type: numeric}", "a document whose value does not fit leaves the index"),
+            ("level: {type: geo}", "a document whose value does not fit leaves the index"),
+            ('level: {type: json, from: "argument"}', "stored values have another form"),
+        ],
+    )
+    def test_another_type(self, side, new, what):
+        base, now = side(skill=SKILL), side(skill=SKILL.replace("level: {type: tag}", new))
+        found = only(codes(base, now), "field-retyped")
+        assert "tag is stored" in found.message
+        assert what in found.message
+        assert found.place == "specs/skill.yaml:9"
+
+    def test_what_becomes_of_texts_and_numbers(self, side):
+        text = SKILL.replace("level: {type: tag}", "level: {type: text}")
+        assert "split at ','" in only(codes(side(skill=text), side(skill=SKILL)), "field-retyped").message
+        number = SKILL.replace("level: {type: tag}", "level: {type: numeric}")
+        found = only(codes(side(skill=number), side(skill=SKILL)), "field-retyped")
+        assert "filters by range" in found.message
+
+    def test_another_name_over_the_same_values(self, side):
+        new = "grade: {type: tag, path: level, renamed_from: level}"
+        found = codes(side(skill=SKILL), side(skill=SKILL.replace("level: {type: tag}", new)))
+        assert "skill.level is called grade" in only(found, "field-renamed").message
+        none(found, "field-moved")
+        none(found, "field-retyped")
+
+    def test_another_path_under_the_same_name(self, side):
+        new = "level: {type: tag, path: grade}"
+        found = codes(side(skill=SKILL), side(skill=SKILL.replace("level: {type: tag}", new)))
+        assert "'grade', and no longer from 'level'" in only(found, "field-moved").message
+        none(found, "field-renamed")
+
+    def test_an_option_is_none_of_these(self, side):
+        new = "level: {type: tag, case_sensitive: true}"
+        found = codes(side(skill=SKILL), side(skill=SKILL.replace("level: {type: tag}", new)))
+        for code in ("field-moved", "field-renamed", "field-retyped", "not-rewritten"):
+            none(found, code)
+        none(found, "field-renamed")
+        none(found, "field-moved")
+        none(found, "field-retyped")
+
+    def test_another_separator(self, side):
+        new = 'level: {type: tag, separator: "|"}'
+        base, now = side(skill=SKILL), side(skill=SKILL.replace("level: {type: tag}", new))
+        assert "stored lists" in only(codes(base, now), "not-rewritten").message
+        written = replace(now, migrations=(script(step("run", None)),))
+        none(codes(base, written), "not-rewritten")
+
+
+class TestOrderDecides:
+    BODY = "  body: {type: vector, dims: 8, algorithm: flat}\n"
+    TITLE = "  title: {type: vector, dims: 8, algorithm: flat}\n"
+    SMALL = "  title: {type: vector, dims: 4, algorithm: flat}\n"
+    HEAD = SKILL[: SKILL.index("  title")]
+
+    def test_vectors_that_change_places(self, side):
+        base, now = (
+            side(skill=self.HEAD + self.BODY + self.TITLE),
+            side(skill=self.HEAD + self.TITLE + self.BODY),
+        )
+        found = only(codes(base, now), "search-moved")
+        assert (
+            "knn_search_skills and range_search_skills search title now, and searched body" in found.message
+        )
+        assert "store_skill takes title as its first vector" in found.message
+        assert "no error tells" in found.message
+        assert found.place == "specs/skill.yaml:8"
+        none(codes(base, base), "search-moved")
+
+    def test_a_vector_that_comes_or_goes_before_the_others(self, side):
+        one, two = side(skill=self.HEAD + self.BODY), side(skill=self.HEAD + self.SMALL + self.BODY)
+        assert "no error tells" not in only(codes(one, two), "search-moved").message
+        only(codes(two, one), "search-moved")
+        none(codes(one, side(skill=self.HEAD + self.BODY + self.TITLE)), "search-moved")
+
+    def test_a_first_vector_that_is_renamed_is_the_same(self, side):
+        new = "  text: {type: vector, dims: 8, algorithm: flat, path: body, renamed_from: body}\n"
+        found = codes(side(skill=self.HEAD + self.BODY), side(skill=self.HEAD + new))
+        none(found, "search-moved")
+        none(found, "store-moved")
+
+    def test_fields_of_one_path_that_change_places(self, side):
+        text, tag = "  name: {type: text}\n", "  label: {type: tag, path: name}\n"
+        base = side(skill=self.HEAD + text + tag + self.BODY)
+        now = side(skill=self.HEAD + tag + text + self.BODY)
+        found = only(codes(base, now), "store-moved")
+        assert "store_skill stores label under 'name' now, and stored name" in found.message
+        none(codes(base, base), "store-moved")
+
+
 class TestErrorsHidden:
     def test_on_a_new_index(self, side):
         now = side(skill=SKILL + "helpers:\n  on_error: empty\n")
@@ -390,6 +485,13 @@ class TestHistory:
         assert "m 16 → 32" in found.message
         assert found.place == "specs/skill.yaml:15"
         none(codes(base, now), "state-differs")
+
+    def test_what_autogenerate_refuses_is_not_sent_to_it(self, side):
+        base, now = side(skill=SKILL), side(skill=SKILL.replace("    m: 16", "    m: 32"))
+        late = replace(now, state=base.state, advice="run it")
+        assert only(codes(base, late), "state-differs").fix == "run it"
+        refused = replace(late, refused={("skill", "embedding", "m"): "by hand"})
+        assert only(codes(base, refused), "state-differs").fix == "by hand"
 
     def test_no_way_back(self, side):
         both = side(skill=SKILL)

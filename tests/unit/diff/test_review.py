@@ -16,7 +16,7 @@ from vecmigrate.diff import docs
 from vecmigrate.diff.changes import diff_state
 from vecmigrate.diff.cost import cost
 from vecmigrate.diff.findings import Finding
-from vecmigrate.diff.order import stages
+from vecmigrate.diff.order import Deployment, deployment
 from vecmigrate.diff.review import Report, review
 from vecmigrate.diff.sides import Migration, Side, Step
 from vecmigrate.diff.suppress import read_suppressions
@@ -68,7 +68,7 @@ def of(old: IndexSpec | None, new: IndexSpec | None) -> Report:
 
 
 def names(report: Report) -> list[str]:
-    return [stage.name for stage in report.indexes[0].order]
+    return [stage.name for stage in report.indexes[0].deployment.stages]
 
 
 class TestOrder:
@@ -76,13 +76,13 @@ class TestOrder:
         report = of(spec(), spec(vector={"m": 32}))
         assert report.indexes[0].kind == "rebuild"
         assert names(report) == ["expand", "deploy", "contract"]
-        assert "vecmigrate complete skill" in report.indexes[0].order[-1].action
+        assert "vecmigrate complete skill" in report.indexes[0].deployment.stages[-1].action
 
     def test_a_dropped_field_needs_the_services_first(self):
         fields = {"title": {"type": "text"}, "level": {"type": "tag"}}
         report = of(spec(fields=fields), spec())
         assert names(report) == ["deploy", "contract", "contract"]
-        assert "level" in report.indexes[0].order[0].action
+        assert "level" in report.indexes[0].deployment.stages[0].action
 
     def test_an_added_field_needs_the_index_first(self):
         fields = {"title": {"type": "text"}, "level": {"type": "tag"}}
@@ -94,12 +94,12 @@ class TestOrder:
     def test_what_no_two_releases_can_share(self, change):
         report = of(spec(), spec(**change))
         assert names(report) == ["expand", "deploy", "contract"]
-        assert "old and new pods need different indexes" in report.indexes[0].order[0].action
+        assert "old and new pods need different indexes" in report.indexes[0].deployment.stages[0].action
 
     def test_a_new_alias_leads_there_too_until_it_is_completed(self):
         report = of(spec(), spec(alias="idx:abilities"))
         assert names(report) == ["expand", "deploy", "contract"]
-        assert "old name" in report.indexes[0].order[-1].action
+        assert "old name" in report.indexes[0].deployment.stages[-1].action
 
     def test_without_an_alias_each_release_asks_its_own_index(self):
         # The metric, a field that goes: whatever pods of two releases could not share.
@@ -133,7 +133,7 @@ class TestOrder:
         assert names(of(spec(), None)) == ["deploy", "contract"]
 
     def test_nothing_changes_nothing_is_to_be_done(self):
-        assert stages(()) == ()
+        assert deployment((), None, None) == Deployment()
         report = of(spec(), spec())
         assert report.indexes == ()
         assert report.unchanged == ("skill",)
@@ -239,7 +239,10 @@ class TestMarkdown:
         [
             ("hello", "hello"),
             ("a | b", "a \\| b"),
-            ("@everybody", "\\@everybody"),
+            ("@everybody", "\\@&#8203;everybody"),
+            ("see #12 and a@b", "see \\#&#8203;12 and a\\@&#8203;b"),
+            ("&lt;b&gt; &#64;you", "\\&lt;b\\&gt; \\&\\#&#8203;64;you"),
+            ("\x1b[31m \u202e", "\\\\x1b\\[31m \\\\u202e"),
             ("<img src=x>", "\\<img src=x\\>"),
             ("run `a_b` now_", "run `a_b` now\\_"),
             ("![x](y)", "\\!\\[x\\](y)"),
@@ -313,5 +316,5 @@ def test_whatever_changes_can_be_told(one, other, together):
     # What no migration does is always found.
     assert bool(pending) == any(item.code == "state-differs" for item in report.findings)
     for item in report.indexes:
-        assert item.order or not item.changes
+        assert item.deployment.stages or not item.changes
         assert all(change.describe() for change in item.changes)

@@ -206,6 +206,10 @@ def test_the_docstring_says_what_will_happen():
         ({"index__storage": "json", "fields__title__path": "$.title"}, r"rewrite.*index.storage hash → json"),
         ({"fields__year": {"type": "numeric", "default": 0}},
          r"rewrite.*leave that out.*op\.alter_index\(\"skill\", add="),
+        ({"fields__skill_id__separator": "|"},
+         r"rewrite.*stored lists.*op\.run.*then op\.rebuild_index\(.*skill_id=.*last call alone will do"),
+        ({"fields__title": {"type": "numeric", "path": "title"}},
+         r"rewrite.*does not fit leaves the index.*op\.rebuild_index"),
         ({"fields__title__path": "headline"}, r"rewrite.*stored values have to be moved.*op\.rebuild_index"),
         ({"fields__more": {"type": "vector", "dims": 2}}, r"re-embed.*no document has such a vector yet"),
     ],
@@ -219,11 +223,20 @@ def test_what_needs_documents_written_stops_it(changes: dict[str, Any], expected
     assert caught.value.exit_code == 3
 
 
-def test_the_advice_about_a_new_field_is_one_that_works():
-    old, new = skill(), skill(fields__year={"type": "numeric", "default": 0})
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fields__year": {"type": "numeric", "default": 0}},
+        {"fields__skill_id__separator": "|"},
+        {"fields__title": {"type": "numeric"}},
+        {"fields__title": {"type": "geo"}},
+    ],
+)
+def test_the_advice_about_what_is_refused_is_one_that_works(changes: dict[str, Any]):
+    old, new = skill(), skill(**changes)
     with pytest.raises(AutogenerateError) as caught:
         draft(by_name(old), [new])
-    advice = str(caught.value.problems[0].hint).rpartition("and then ")[2]
+    advice = str(caught.value.problems[0].hint).rpartition("and then ")[2].partition("; where every")[0]
     op = Recorder("r1", state_of(old))
     exec(advice, {"op": op})
     assert diff_state(specs_of(op.state), [new]).pending == ()
@@ -240,9 +253,11 @@ def test_a_field_called_like_a_parameter_of_the_operation_is_reached():
     assert "name" in taken
     for name in taken:
         old = skill(**{f"fields__{name}": {"type": "tag"}})
-        new = skill(**{f"fields__{name}": {"type": "tag", "separator": ";"}})
+        new = skill(**{f"fields__{name}": {"type": "tag", "case_sensitive": True}})
         text = body([old], [new])
-        assert text == f'    op.rebuild_index("skill", change_fields={{"{name}": {{"separator": ";"}}}})'
+        assert (
+            text == f'    op.rebuild_index("skill", change_fields={{"{name}": {{"case_sensitive": True}}}})'
+        )
 
 
 def test_what_may_be_a_rename_stops_it_and_shows_both_readings():

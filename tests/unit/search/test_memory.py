@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vecmigrate.search.memory import MB, estimate, used_by
+from vecmigrate.search.memory import MB, estimate, scan_limit, used_by
 from vecmigrate.spec.build import spec_from_mapping
 
 
@@ -61,3 +61,19 @@ def test_a_field_more_takes_more():
 
 def test_vectors_count_where_an_index_is_there():
     assert used_by({**info(1000), "vector_index_sz_mb": 5.0}) == used_by(info(1000)) + 5 * MB
+
+
+@pytest.mark.parametrize(
+    ("maximum", "threshold", "limit"),
+    [
+        (None, None, None),
+        (0, "80", None),
+        (1000, None, 1000),
+        (1000, "100", 1000),
+        (1000, "80", 800),
+        (1000, "0", 1000),
+        (1000, "no number", 1000),
+    ],
+)
+def test_what_a_scan_may_use(maximum, threshold, limit):
+    assert scan_limit(maximum, threshold) == limit

@@ -117,6 +117,60 @@ def test_an_index_at_rest() -> None:
     assert reply.last_indexing_error(info) is None
 
 
+# As RediSearch 8.0.2 answers after a scan that it gave up; RESP3 sends maps.
+_BROKEN_OFF = [
+    b"num_docs", 5069, b"percent_indexed", b"1", b"indexing", 0, b"Index Errors",
+    [
+        b"indexing failures", 0,
+        b"last indexing error", b"Used memory is more than 100 percent of max memory, cancelling the scan",
+        b"last indexing error key", b"doc:1\xff",
+        b"background indexing status", b"OOM failure",
+    ],
+]  # fmt: skip  # pairs of name and value
+
+
+def as_map(value: list[object]) -> dict[object, object]:
+    return {
+        name: as_map(item) if isinstance(item, list) else item
+        for name, item in zip(value[::2], value[1::2], strict=True)
+    }
+
+
+@pytest.mark.parametrize("answer", [_BROKEN_OFF, as_map(_BROKEN_OFF)], ids=["resp2", "resp3"])
+def test_a_scan_that_is_over_and_not_complete(answer: object) -> None:
+    info = reply.parse_info(answer)
+    assert not reply.is_indexing(info)
+    assert reply.percent_indexed(info) == 1
+    assert reply.scan_problem(info) == (
+        "the scan of the documents was broken off: OOM failure "
+        "(Used memory is more than 100 percent of max memory, cancelling the scan)"
+    )
+
+
+@pytest.mark.parametrize("status", [b"OK", "OK", b"N/A", None])
+def test_a_scan_that_is_complete(status: object) -> None:
+    errors: list[object] = [b"indexing failures", 0, b"last indexing error", b"N/A"]
+    if status is not None:
+        errors += [b"background indexing status", status]
+    for answer in ([b"Index Errors", errors], {"Index Errors": as_map(errors)}):
+        assert reply.scan_problem(reply.parse_info(answer)) is None
+    assert reply.scan_problem(reply.parse_info([])) is None
+
+
+def test_errors_of_fields() -> None:
+    errors = [b"indexing failures", 1, b"last indexing error", b"e", b"last indexing error key", b"7"]
+    info = reply.parse_info(
+        [
+            b"field statistics",
+            [
+                [b"identifier", b"x", b"attribute", b"1", b"Index Errors", errors],
+                [b"identifier", b"y", b"attribute", b"y", b"Index Errors", [b"indexing failures", 0]],
+            ],
+        ]
+    )
+    assert reply.field_errors(info) == {"1": ("e", "7")}
+
+
 @pytest.mark.parametrize("answer", [{}, {"num_docs": "many"}, {"num_docs": None}, {"num_docs": math.nan}])
 def test_no_count_is_an_error(answer: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="FT.INFO holds no num_docs"):
