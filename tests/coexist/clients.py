@@ -7,6 +7,7 @@ that text itself and nothing else.
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -37,6 +38,11 @@ class Client:
 
     def __init__(self, url: str, name: str) -> None:
         raise NotImplementedError
+
+    @classmethod
+    def works(cls) -> bool:
+        """Whether the package that is installed has what this needs; it may raise ImportError."""
+        return True
 
     def store(self, texts: Sequence[str]) -> None:
         """Store `texts` and their vectors."""
@@ -130,6 +136,12 @@ class RedisVLCacheThatMakesNothing(RedisVLCache):
     """The same with create_index=False (from 0.26 on)."""
 
     first = RedisVLCache
+
+    @classmethod
+    def works(cls) -> bool:
+        from redisvl.extensions.cache.llm import SemanticCache
+
+        return "create_index" in inspect.signature(SemanticCache).parameters
 
     def __init__(self, url: str, name: str) -> None:
         super().__init__(url, name, create_index=False)
@@ -227,6 +239,10 @@ class LlamaIndex(Client):
     """RedisVectorStore of llama-index-vector-stores-redis."""
 
     package = "llama_index.vector_stores.redis"
+
+    @classmethod
+    def works(cls) -> bool:
+        return "schema" in inspect.signature(cls.kind()).parameters
 
     @staticmethod
     def kind() -> Any:
