@@ -271,12 +271,15 @@ class Swap:
         names = tuple(name for name in self._aliases() if name != physical)
         new = IndexRecord(self.new.spec.name, physical, "created", self.new.revision, names)
         commands: list[tuple[str | bytes, ...]] = [context.kept.forgotten(physical)]
+        superseded = None
         over = {old.physical} & set(names) if old is not None else set()
         if old is not None and not over and old.physical != physical:
             kept = self._kept(old)
             if kept is not None:
                 commands.append(context.kept.stored(kept))
-        context.registry.point(new, *commands, over_plain=over)
+            else:
+                superseded = old.physical
+        context.registry.point(new, *commands, over_plain=over, superseded=superseded)
 
     def _kept(self, old: IndexRecord) -> Kept | None:
         """What is kept of the old index, where there is one that a rollback could be wanted for."""
