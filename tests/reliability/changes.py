@@ -116,7 +116,7 @@ def _stop_half_way(world: World, change: Change) -> None:
         process.kill()
         return Then.LOSE
 
-    at = length(replace(change, withdrawn=False), ("upgrade",)) * 2 // 3
+    at = length(replace(change, withdrawn=False, command=("upgrade",)), ("upgrade",)) * 2 // 3
     with disturbed(world, ("upgrade",), at, act) as run:
         run.process.end()
     sorted((world.project / "migrations").glob("*.py"))[-1].unlink()
