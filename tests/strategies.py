@@ -153,6 +153,8 @@ def _index(draw: st.DrawFn, name: str, storage: str) -> dict[str, Any]:
     languages = load_schema()["$defs"]["index"]["properties"]["language"]["enum"]
     index |= draw(
         _options(
+            alias=_FLAG,
+            aliases=st.lists(st.sampled_from([f"live:{name}", f"{name}/all", f"é{name}"]), unique=True),
             filter=st.sampled_from(["@year > 2000", "exists(@title)", "'a b' != @code"]),
             language=st.sampled_from(languages),
             language_field=st.just(f"{root}lang"),

@@ -89,14 +89,15 @@ def parse_embedded_url(url: str) -> Path | None:
         ConfigError: It is not such a URL.
     """
     if not is_embedded_url(url):
-        raise ConfigError(f"{url!r} is not an embedded URL (expected embedded: or embedded:DIR)")
+        raise ConfigError("this is not an embedded URL (expected embedded: or embedded:DIR)")
     directory = url.removeprefix(SCHEME)
     if directory.startswith("///"):
         directory = directory.removeprefix("//")
     elif directory.startswith("//"):
+        # Not repeated: somebody may have put the rest of a URL there, with its password.
         raise ConfigError(
-            f"{url!r} names no folder (expected embedded: or embedded:DIR)",
-            hint=f"write {SCHEME}{directory.lstrip('/')}",
+            "the embedded URL names no folder (expected embedded: or embedded:DIR)",
+            hint=f"write {SCHEME}DIR, without the two slashes",
         )
     return Path(directory).expanduser() if directory else None
 

@@ -22,7 +22,8 @@
     │   ├── IrreversibleError        exit 1   an operation has no way back
     │   ├── MemoryLimitError         exit 1   a second index does not fit into the memory allowed
     │   ├── VerificationError        exit 1   a rebuilt index is not as good as it must be
-    │   └── TooManyRejectsError      exit 6   more items set aside than allowed
+    │   ├── TooManyRejectsError      exit 6   more items rejected than allowed
+    │   └── TooManyDeletesError      exit 6   more of a source is gone than allowed
     ├── LockedError                  exit 4   another runner holds the lease
     │   └── LeaseLostError           exit 4   the lease lapsed, so this runner must stop
     └── PartialError                 exit 6   a revision stopped half-way; `upgrade` goes on from there
@@ -174,7 +175,12 @@ class LedgerFormatError(VecmigrateError):
 
 
 class ServerError(VecmigrateError):
-    """Redis cannot be reached, refuses us, or cannot do what is asked of it."""
+    """Redis cannot be reached, refuses us, or cannot do what is asked of it.
+
+    `passing` says whether waiting may be all that is needed: it loads its data, or a failover is under way.
+    """
+
+    passing: bool = False
 
 
 class ServerTooOldError(ServerError):
@@ -238,6 +244,12 @@ class VerificationError(OperationError):
 
 class TooManyRejectsError(OperationError):
     """More items were set aside than `--max-rejects` allows."""
+
+    exit_code = EXIT_PARTIAL
+
+
+class TooManyDeletesError(OperationError):
+    """More of the source is gone than `--max-deletes` allows; nothing was removed."""
 
     exit_code = EXIT_PARTIAL
 

@@ -123,7 +123,7 @@ def test_killed_at_either_side_of_sending_a_batch(filled, emptied_url, project, 
 def test_a_downgrade_killed_half_way_goes_on(filled, emptied_url, project, undisturbed, call):
     legacy.upgrade(project, emptied_url)
     with Run(
-        project, emptied_url, "downgrade", "base", first=partial(legacy.signal_at, "ask", call, "after")
+        project, emptied_url, "downgrade", "base", first=partial(legacy.signal_at, "receive", call, "after")
     ) as run:
         assert run.wait() == -9, run.output
     assert json.loads(filled.hget(KEYS.revisions, REVISION))["status"] == "reverting"
@@ -142,7 +142,7 @@ def test_an_upgrade_after_a_downgrade_that_was_killed_half_way(
 ):
     legacy.upgrade(project, emptied_url)
     with Run(
-        project, emptied_url, "downgrade", "base", first=partial(legacy.signal_at, "ask", call, "after")
+        project, emptied_url, "downgrade", "base", first=partial(legacy.signal_at, "receive", call, "after")
     ) as run:
         assert run.wait() == -9, run.output
     legacy.upgrade(project, emptied_url, "--wait", "10")

@@ -19,31 +19,32 @@ from vecmigrate.operations.state import State
 
 COMMANDS = """
     autogenerate branches check complete current downgrade drift edit ensure_version generate heads history
-    import_redisvl init introspect list_templates merge open_session rejects review revision rollback show
+    import_redisvl init introspect list_templates merge open_session pause rejects resume review revision
+    rollback show
     show_ddl stamp status unlock upgrade validate
 """
 OPERATIONS = "Cursor Progress Recorder"
 RECORDER = """
     alter_index backfill_legacy_hash complete create_index drop_index execute publish_index rebuild_index
-    recorded rename_index revert revision rollback run state variable
+    recorded rename_index revert revision rollback run set_aliases state variable
 """
 ERRORS = """
     AutogenerateError CodegenError ConfigError EmbeddedError HistoryAlteredError IndexConflictError
     IrreversibleError LeaseLostError LockedError MemoryLimitError OperationError PartialError
-    ReadOnlyServerError RevisionError ScriptError ServerError ServerTooOldError SpecError StaleCodeError
-    TooManyRejectsError VecmigrateError VerificationError
+    ReadOnlyServerError RevisionError ScriptError ServerError ServerTooOldError ServerWentBackError
+    SpecError StaleCodeError TooManyDeletesError TooManyRejectsError VecmigrateError VerificationError
 """
 EXIT_CODES = {
     1: """
         CodegenError EmbeddedError IndexConflictError IrreversibleError MemoryLimitError OperationError
-        ReadOnlyServerError RevisionError ScriptError ServerError ServerTooOldError VecmigrateError
-        VerificationError
+        ReadOnlyServerError RevisionError ScriptError ServerError ServerTooOldError ServerWentBackError
+        VecmigrateError VerificationError
     """,
     2: "ConfigError",
     3: "AutogenerateError SpecError StaleCodeError",
     4: "LeaseLostError LockedError",
     5: "HistoryAlteredError",
-    6: "PartialError TooManyRejectsError",
+    6: "PartialError TooManyDeletesError TooManyRejectsError",
 }
 TESTING = {
     "plugin": "pytest_report_header vecmigrate_redis vecmigrate_redis_url",

@@ -6,12 +6,13 @@ tenth of packing word by word, and that is most of what a backfill's client does
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 
 from vecmigrate.backfill.books import Books
 from vecmigrate.backfill.convert import DIGEST_BYTES, Aside, Document
+from vecmigrate.backfill.scripts import Script
 
 Word = str | bytes | int
 
@@ -27,7 +28,7 @@ class BatchCommand:
     """Everything about the call that is the same for each batch.
 
     Args:
-        sha: Of the loaded script.
+        script: write_batch.lua.
         books: Where accounts are kept, or None.
         embeddings_key: Source of the vectors.
         metadata_key: Source of the metadata.
@@ -36,7 +37,7 @@ class BatchCommand:
         run_id: Of the server that gives the cursors.
     """
 
-    sha: str
+    script: Script
     books: Books | None
     embeddings_key: str
     metadata_key: str
@@ -52,23 +53,36 @@ class BatchCommand:
         cursor: int | str = 0,
         compare: bool = False,
         verifying: bool = False,
-        replace: bytes = b"",
+        replace: Mapping[bytes, bytes] | None = None,
+        by_text: bool = False,
     ) -> bytes:
-        """The EVALSHA for one batch. `replace` is the digest of the one document that may be replaced."""
+        """The call for one batch. `replace`: name → digest of the document that may be replaced."""
+        replace = replace or {}
         extended = compare or bool(replace) or any(item.expires_at or item.remark for item in documents)
         books = self.books
-        keys = (books.lease, books.steps, books.items, books.rejects) if books else ("", "", "", "")
-        words: list[Word] = ["EVALSHA", self.sha, 6, *keys, self.embeddings_key, self.metadata_key]
+        # Without books the first four are not looked at; a user may have no right to a key called "".
+        unused = (self.embeddings_key,) * 4
+        keys = (books.lease, books.steps, books.items, books.rejects) if books else unused
+        words: list[Word] = [
+            *self.script.words(by_text=by_text),
+            6,
+            *keys,
+            self.embeddings_key,
+            self.metadata_key,
+        ]
         words += [books.identity if books else "", books.prefix if books else "", cursor, self.run_id]
         words += [int(compare), int(verifying), books.step if books else 0, self.prefix]
-        words += [len(documents), len(aside), int(extended), len(self.paths), *self.paths]
+        words += [len(documents), len(aside), int(extended)]
+        words += [books.fence.seq if books else 0, len(self.paths), *self.paths]
         parts = [_packed(words)]
         count = len(words)
         full = _NAME_AND_DIGEST + _EMPTY + _WORD * len(self.paths)
         for document in documents:
             values = document.values
             if extended or None in values:
-                row = _row(document, compare=compare, extended=extended, replace=replace)
+                row = _row(
+                    document, compare=compare, extended=extended, replace=replace.get(document.name, b"")
+                )
                 parts.append(_packed(row))
                 count += len(row)
                 continue
@@ -93,6 +107,11 @@ def _row(document: Document, *, compare: bool, extended: bool, replace: bytes) -
         row += [document.expires_at, replace, *sums, document.remark]
     row += [value for value in document.values if value is not None]
     return row
+
+
+def packed_command(words: Sequence[Word]) -> bytes:
+    """One command in the protocol's form."""
+    return b"*%d\r\n%b" % (len(words), _packed(words))
 
 
 def _packed(words: Iterable[Word]) -> bytes:

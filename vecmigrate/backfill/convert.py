@@ -77,7 +77,7 @@ class Aside(NamedTuple):
 class Converter:
     """Converts items for one spec: to the documents that its generated store helper would write.
 
-    The text of the metadata is kept as it is, to the byte.
+    The text of the metadata is kept as it is, to the byte, where it is JSON in UTF-8.
     """
 
     def __init__(self, spec: IndexSpec) -> None:
@@ -119,7 +119,7 @@ class Converter:
                 continue
             try:
                 values, remark = self._values(name, blob, metadata)
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 aside.append(Aside(name, str(error)))
                 continue
             documents.append(
@@ -131,15 +131,15 @@ class Converter:
         key = name.decode() if name.isascii() else _decoded(name)
         if not key:
             raise ValueError("the name of the field is empty")
-        metadata = parse_metadata(text)
+        metadata, stored = read_metadata(text)
         remark = ""
-        if metadata is None:
+        if metadata is None or stored is None:
             metadata = {self._key_field: key}
             if text is not None:
                 remark = f"the metadata is no JSON object; stored with {metadata} instead"
-            text = orjson.dumps(metadata)
+            stored = orjson.dumps(metadata)
         # Indexed by kind; what is none of the three is worked out field by field.
-        ready = (blob, name, text)
+        ready = (blob, name, stored)
         values: list[bytes | None] = [
             ready[kind] if kind != OTHER else _worked_out(item, key, metadata)
             for kind, item in zip(self._kinds, self._fields, strict=True)
@@ -160,18 +160,38 @@ class Converter:
 
 
 def parse_metadata(text: bytes | None) -> dict[str, Any] | None:
-    """The metadata mapping in `text`, or None where there is none that can be read."""
+    """The metadata mapping in `text`, or None where none can be read; raises as `read_metadata`."""
+    return read_metadata(text)[0]
+
+
+def read_metadata(text: bytes | None) -> tuple[dict[str, Any] | None, bytes | None]:
+    """The metadata mapping in `text`, and the text that is stored: the same where it is JSON in UTF-8.
+
+    Readers take what is stored for UTF-8. So JSON in another encoding that is JSON by its standard (UTF-16,
+    UTF-32, UTF-8 with a mark at its beginning) is stored as UTF-8. What cannot be read gives None twice.
+
+    Raises:
+        ValueError: It holds half a surrogate pair, which no text in UTF-8 can say.
+    """
     if text is None:
-        return None
+        return None, None
     try:
         value = orjson.loads(text)
     except ValueError:
         try:
+            letters = text.decode(json.detect_encoding(text))
             # Python also writes NaN and Infinity, which are no JSON to anybody else.
-            value = json.loads(text)
+            value = json.loads(letters)
         except (ValueError, RecursionError):
-            return None
-    return value if isinstance(value, dict) else None
+            return None, None
+        if not isinstance(value, dict):
+            return None, None
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("the metadata holds half a surrogate pair (expected whole characters)") from None
+        return value, letters.encode()
+    return (value, text) if isinstance(value, dict) else (None, None)
 
 
 def digest(fields: Mapping[str, bytes]) -> bytes:

@@ -30,22 +30,27 @@ class Counts:
         return text + (f", {self.remarks} with metadata that could not be read" if self.remarks else "")
 
 
-_OUTCOMES = ("equal", "newer", "deleted", "refreshed", "late", "rejected", "missing", "removed")
+_OUTCOMES = (
+    "equal", "newer", "deleted", "evicted_or_deleted", "refreshed", "late", "rejected", "missing", "removed",
+)  # fmt: skip  # reads best in a row
 
 
 @dataclass(slots=True)
 class Verified:
-    """Of the verifying pass. Every item of the source is counted in one of the first six.
+    """Of the verifying pass. Every item of the source is counted once, in any but `removed`.
 
     `equal` at the destination as at the source; `newer` or `deleted` at the destination by somebody else;
-    `refreshed` because the source changed after it was copied; `late`: came to the source after the copying
-    pass had gone by, and was written now; `rejected` set aside; `missing`: changing so fast that it could
-    not be settled. `removed`: gone from the source since it was copied, so taken away at the destination too.
+    `evicted_or_deleted`: gone at the destination, on a server that evicted keys meanwhile, so nobody knows
+    which; `refreshed` because the source changed after it was copied; `late`: came to the source after the
+    copying pass had gone by, and was written now; `rejected`: it cannot be converted, or its key is taken;
+    `missing`: changing so fast that it could not be settled. `removed`: gone from the source since it was
+    copied, so taken away at the destination too.
     """
 
     equal: int = 0
     newer: int = 0
     deleted: int = 0
+    evicted_or_deleted: int = 0
     refreshed: int = 0
     late: int = 0
     rejected: int = 0
@@ -55,9 +60,12 @@ class Verified:
     @property
     def seen(self) -> int:
         """Items of the source that were looked at."""
-        return (
-            self.equal + self.newer + self.deleted + self.refreshed + self.late + self.rejected + self.missing
-        )
+        return sum(getattr(self, name) for name in _OUTCOMES if name != "removed")
+
+    def blame_eviction(self) -> None:
+        """The server evicted keys: what is gone at the destination may have been deleted by nobody."""
+        self.evicted_or_deleted += self.deleted
+        self.deleted = 0
 
     def outcomes(self) -> dict[str, int]:
         """By outcome; those that did not occur are left out."""
@@ -72,9 +80,9 @@ class Verified:
         if self.missing:
             raise OperationError(
                 f"{self.missing} items of {name!r} changed faster than they could be copied "
-                "(each there or set aside)",
+                "(expected each there or rejected)",
                 hint="run upgrade again when the source is calmer",
             )
 
     def __str__(self) -> str:
-        return ", ".join(f"{count} {name}" for name, count in self.outcomes().items())
+        return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in self.outcomes().items())

@@ -7,29 +7,42 @@
 --       5 "1": compare each source text (sha1) because the source changed since it was read; else "0"
 --       6 "1": this is the verify pass, which keeps no cursor; else "0"
 --       7 step number                        8 prefix of the documents
---       9 number of items                   10 number of set-aside items
+--       9 number of items                   10 number of rejected items
 --      11 "1": each item has five more words, below in brackets; else "0"
---      12 number of fields, and their names
+--      12 the newest number of the fence that the caller knows of ("0" where no ledger is kept)
+--      13 number of fields, and their names
 --      then for each item: name, digest, "" or a mask of the fields it has ("101"),
 --                          [expiry (ms since 1970, "0" none), digest of the document to be replaced or "",
 --                           sha1 of the vector text, sha1 of the metadata text, remark or "",]
 --                          the values of its fields
---      then for each set-aside item: name, key of the source, reason
--- Reply { written, existing, set aside, refreshed, { positions (from 1) whose source changed }, remarks }
+--      then for each rejected item: name, key of the source, reason
+-- Reply { written, existing, rejected, refreshed, { positions (from 1) whose source changed }, remarks,
+--         { position, type, ... of items whose document's key is of another type }, microseconds taken (-1: not known),
+--         number of the fence }
 --
--- items: name → "w" .. digest (written), "e" (existed before), "r" (set aside). Behind "r", and behind the twelve bytes
+-- items: name → "w" .. digest (written), "e" (existed before), "r" (rejected). Behind "r", and behind the twelve bytes
 -- of a digest where there was a remark, stands the id of the entry in rejects. An item is counted once, however often
--- a scan brings it up; one that was set aside and then mended at the source is set aside no more, and its entry goes.
+-- a scan brings it up; one that was rejected and then mended at the source is rejected no more, and its entry goes.
 
 -- So many values at most are passed to one command (an even number): Lua's stack holds no more than 8,000, and HSCAN
 -- may return a whole hash where the server is set to keep it in one piece.
 local CHUNK = 2000
-local books = ARGV[1] ~= ''
-if books and redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then
-  return redis.error_reply('FENCED the lease was lost')
+-- The time in between, as the server's own clock stands still while a script runs. Not every version has this one.
+local clock = os and os.clock
+local began = clock and clock()
+local books, fence = ARGV[1] ~= '', 0
+if books then
+  if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then
+    return redis.error_reply('FENCED the lease was lost')
+  end
+  fence = tonumber(redis.call('HGET', KEYS[1], 'seq') or 0)
+  if fence < tonumber(ARGV[12]) then
+    return redis.error_reply('WENTBACK ' .. fence .. ' ' .. ARGV[12])
+  end
+  fence = redis.call('HINCRBY', KEYS[1], 'seq', 1)
 end
 local compare, verifying, extended = ARGV[5] == '1', ARGV[6] == '1', ARGV[11] == '1'
-local prefix, count, aside, fields = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[12])
+local prefix, count, aside, fields = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[13])
 local before = extended and 8 or 3
 
 local function same(key, name, sum)
@@ -45,7 +58,7 @@ end
 
 -- The words of HSET after the key, names and values in turn; used anew for each item.
 local words, full = {}, 2 * fields
-for f = 1, fields do words[2 * f - 1] = ARGV[12 + f] end
+for f = 1, fields do words[2 * f - 1] = ARGV[13 + f] end
 
 -- Writes the document whose values start at `from` of ARGV.
 local function store(key, mask, from, expiry)
@@ -56,7 +69,7 @@ local function store(key, mask, from, expiry)
     local some = {}
     for f = 1, fields do
       if string.sub(mask, f, f) == '1' then
-        some[#some + 1] = ARGV[12 + f]
+        some[#some + 1] = ARGV[13 + f]
         some[#some + 1] = ARGV[from]
         from = from + 1
       end
@@ -72,7 +85,7 @@ local function width(mask)
   return before + present
 end
 
-local written, existing, rejected, refreshed, remarks, changed, notes = 0, 0, 0, 0, 0, {}, {}
+local written, existing, rejected, refreshed, remarks, changed, notes, foreign = 0, 0, 0, 0, 0, {}, {}, {}
 
 -- Takes back what was told of an item under its old mark.
 local function retract(mark)
@@ -91,7 +104,7 @@ local function mark_written(name, digest, remark)
   return 'w' .. digest .. (books and tell('remark', name, KEYS[6], remark) or '')
 end
 
-local at = 13 + fields
+local at = 14 + fields
 local known = {}
 if books and count > 0 then
   local names, i = {}, at
@@ -128,17 +141,24 @@ for n = 1, count do
         notes[#notes + 1] = mark_written(name, digest, remark)
         refreshed = refreshed + 1
       end
-    elseif redis.call('EXISTS', key) == 1 then
-      if mark then retract(mark) end
-      notes[#notes + 1] = name
-      notes[#notes + 1] = 'e'
-      existing = existing + 1
     else
+      local kind = redis.call('TYPE', key)['ok']
       if mark then retract(mark) end
-      store(key, mask, at + before, expiry)
       notes[#notes + 1] = name
-      notes[#notes + 1] = mark_written(name, digest, remark)
-      written = written + 1
+      if kind == 'none' then
+        store(key, mask, at + before, expiry)
+        notes[#notes + 1] = mark_written(name, digest, remark)
+        written = written + 1
+      elseif kind == 'hash' then
+        notes[#notes + 1] = 'e'
+        existing = existing + 1
+      else
+        foreign[#foreign + 1] = n
+        foreign[#foreign + 1] = kind
+        rejected = rejected + 1
+        notes[#notes + 1] = 'r' .. (books and tell('rejected', name, KEYS[5], 'the key ' .. key .. ' is taken: its type is '
+          .. kind .. ' (expected hash, or no key)') or '')
+      end
     end
   end
   at = at + width(mask)
@@ -168,4 +188,5 @@ if books then
     redis.call('HSET', KEYS[2], p .. 'cursor', ARGV[3], p .. 'run_id', ARGV[4])
   end
 end
-return { written, existing, rejected, refreshed, changed, remarks }
+local taken = clock and math.floor((clock() - began) * 1000000) or -1
+return { written, existing, rejected, refreshed, changed, remarks, foreign, taken, fence }

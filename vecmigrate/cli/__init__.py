@@ -41,6 +41,8 @@ _COMMANDS = {
     "complete": "kept",
     "heal": "heal",
     "abandon": "heal",
+    "pause": "pause",
+    "resume": "pause",
     "stamp": "database",
     "ensure-version": "ledger",
     "current": "database",
@@ -90,7 +92,8 @@ def _variables(_ctx: click.Context, _parameter: click.Parameter, values: tuple[s
     for value in values:
         name, equals, content = value.partition("=")
         if not equals or not name:
-            raise click.BadParameter(f"{value!r} (expected name=value)")
+            # Not repeated: a value may be a secret.
+            raise click.BadParameter("one of them has no name (expected name=value)")
         found[name] = content
     return found
 
@@ -111,8 +114,8 @@ def _variables(_ctx: click.Context, _parameter: click.Parameter, values: tuple[s
 @click.option(
     "--redis",
     metavar="URL",
-    help="redis://, rediss://, unix:// or embedded:[DIR]. Default: VECMIGRATE_REDIS_URL, REDIS_URL, the "
-    "configuration.",
+    help="redis://, rediss://, unix://, redis+sentinel:// or embedded:[DIR]. Default: VECMIGRATE_REDIS_URL, "
+    "REDIS_URL, the configuration.",
 )
 @click.option("--namespace", help="Which ledger in that Redis. Default: the configuration's.")
 @click.option(
@@ -168,7 +171,7 @@ def run(arguments: Sequence[str], *, last: bool = False) -> int:
 
 def _run(app: App, arguments: Sequence[str]) -> int:
     # Known before parsing, so that a usage error can be reported in the wanted format too.
-    words = list(arguments)
+    words = app.words = list(arguments)
     if "--format=json" in words or ("--format", "json") in pairwise(words):
         app.format = "json"
     app.debug = "--debug" in words

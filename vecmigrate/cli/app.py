@@ -49,6 +49,8 @@ class App:
     quiet: bool = False
     debug: bool = False
     format: str = "text"
+    # The command line as it was given, to keep the passwords in it out of what is printed.
+    words: list[str] = field(default_factory=list)
     # What to tell after Ctrl-C.
     when_interrupted: str | None = None
     _config: Config | None = None
@@ -67,8 +69,12 @@ class App:
             self._config = load_config(self.config_file)
         return self._config
 
-    def session(self) -> AbstractContextManager[Session]:
-        """A connection to the server that the options name; raises ConfigError, ServerError."""
+    def session(self, *, wait: float | None = None) -> AbstractContextManager[Session]:
+        """A connection to the server that the options name; raises ConfigError, ServerError.
+
+        `wait` is for how many seconds a server is waited for that will answer in a while; None where the
+        command has no option for it.
+        """
         from vecmigrate.commands.database import open_session
         from vecmigrate.config import check_namespace
 
@@ -76,8 +82,38 @@ class App:
             check_namespace(self.namespace)
         self.when_interrupted = _how_to_go_on()
         return open_session(
-            self.config, redis_url=self.redis_url, namespace=self.namespace, variables=self.variables
+            self.config,
+            redis_url=self.redis_url,
+            namespace=self.namespace,
+            variables=self.variables,
+            wait=wait,
         )
+
+    def conceal(self, text: str) -> str:
+        """`text` without the passwords of the URLs that this run was given.
+
+        Our own messages hold none. This is for what others make: a traceback, a usage error that repeats a
+        word in the wrong place.
+        """
+        configured = self._config.redis if self._config is not None else None
+        given = [
+            self.redis_url,
+            os.environ.get("VECMIGRATE_REDIS_URL"),
+            os.environ.get("REDIS_URL"),
+            configured,
+        ]
+        # `--redis=URL` is one word.
+        words = [word[word.find("=") + 1 :] if word.startswith("-") else word for word in self.words]
+        urls = [url for url in (*given, *words) if url and ("@" in url or "://" in url)]
+        if not urls:
+            return text
+        from vecmigrate.runtime.urls import secrets_of
+
+        hidden = {secret for url in urls for secret in secrets_of(url)}
+        for secret in sorted(hidden, key=len, reverse=True):
+            for form in {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}:
+                text = text.replace(form, "***")
+        return text
 
     def emit(self, result: Result, text: str | Callable[[], str | Iterable[str]]) -> None:
         """Print a result on stdout: `text`, as for `out`, or the result as JSON where that is wanted."""

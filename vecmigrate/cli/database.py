@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vecmigrate.cli.app import App, Command, format_option, pass_app
+from vecmigrate.cli.holding_back import backfill_options, throttle_options
 from vecmigrate.cli.progress import duration, progress_for
 from vecmigrate.errors import EXIT_FINDINGS
 
@@ -34,7 +35,8 @@ wait_option = click.option(
     type=click.FloatRange(min=0),
     default=0.0,
     metavar="SECONDS",
-    help="Wait so long for another runner to finish. Default: exit with 4 at once.",
+    help="Wait so long for another runner to finish, and for a server that loads its data, is busy with a "
+    "script or fails over. Default: give up at once.",
 )
 
 
@@ -75,7 +77,9 @@ def _rebuilding(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--accept-changed", is_flag=True, help="Go on although an applied script was changed.")
 @click.option("--release", is_flag=True, help="Apply again what was rolled back.")
 @click.option("--max-rejects", metavar="N|P%", help="Fail a step that sets more items aside than this.")
+@backfill_options
 @_rebuilding
+@throttle_options
 @format_option()
 @pass_app
 def upgrade(
@@ -87,10 +91,14 @@ def upgrade(
     accept_changed: bool,
     release: bool,
     max_rejects: str | None,
+    max_deletes: str | None,
+    allow_eviction: bool,
     max_memory: str | None,
     verify: Verify,
     min_recall: float | None,
     yes: bool,
+    max_rate: float | None,
+    max_latency: float | None,
 ) -> None:
     """Apply what is pending up to REVISION (default: head).
 
@@ -100,7 +108,7 @@ def upgrade(
     from vecmigrate import commands
 
     with (
-        app.session() as session,
+        app.session(wait=wait) as session,
         progress_for(json_lines=app.json, quiet=app.quiet) as progress,
     ):
         result = commands.upgrade(
@@ -111,10 +119,14 @@ def upgrade(
             accept_changed=accept_changed,
             release=release,
             max_rejects=max_rejects,
+            max_deletes=max_deletes,
+            allow_eviction=allow_eviction,
             max_memory=max_memory,
             verify=verify,
             min_recall=min_recall,
             yes=yes,
+            max_rate=max_rate,
+            max_latency=max_latency,
             progress=progress,
         )
     _warn(app, result)
@@ -126,6 +138,7 @@ def upgrade(
 @_dry_run
 @wait_option
 @_rebuilding
+@throttle_options
 @format_option()
 @pass_app
 def downgrade(
@@ -138,6 +151,8 @@ def downgrade(
     verify: Verify,
     min_recall: float | None,
     yes: bool,
+    max_rate: float | None,
+    max_latency: float | None,
 ) -> None:
     """Take back what is applied above REVISION.
 
@@ -146,7 +161,7 @@ def downgrade(
     from vecmigrate import commands
 
     with (
-        app.session() as session,
+        app.session(wait=wait) as session,
         progress_for(json_lines=app.json, quiet=app.quiet) as progress,
     ):
         result = commands.downgrade(
@@ -158,6 +173,8 @@ def downgrade(
             verify=verify,
             min_recall=min_recall,
             yes=yes,
+            max_rate=max_rate,
+            max_latency=max_latency,
             progress=progress,
         )
     app.emit(result, lambda: _upgraded(result))
@@ -176,7 +193,7 @@ def stamp(app: App, revision: str, *, purge: bool, wait: float) -> None:
     """
     from vecmigrate import commands
 
-    with app.session() as session:
+    with app.session(wait=wait) as session:
         result = commands.stamp(session, revision, purge=purge, wait=wait)
     app.emit(result, lambda: _stamped(result))
 
@@ -323,6 +340,7 @@ _VERIFIED = {
     "verified_equal": "equal",
     "verified_newer": "newer at the destination",
     "verified_deleted": "deleted at the destination",
+    "verified_evicted_or_deleted": "evicted or deleted at the destination",
     "verified_refreshed": "brought up to date",
     "verified_late": "came late",
     "verified_removed": "gone from the source",
@@ -378,6 +396,7 @@ def _status(result: StatusResult) -> str:
         *(("half-done", _partial(partial)) for partial in result.partial),
         *(("index", _index(index)) for index in result.indexes),
         *(("WRONG", fault) for fault in result.faults),
+        *((("held back", f"{result.paused}; `vecmigrate resume` goes on"),) if result.paused else ()),
         *(("kept", told_kept(kept)) for kept in result.kept),
         ("last error", _last_error(result.last_error) if result.last_error else "none"),
         (
@@ -412,7 +431,7 @@ def _partial(partial: PartialStatus) -> str:
         f"{partial.revision} is {partial.status} at step {partial.step} ({partial.operation or 'not begun'})",
         *([f"stage {partial.values['stage']}"] if "stage" in partial.values else []),
         *([f"cursor {partial.cursor}"] if partial.cursor else []),
-        *filter(None, [_counts(partial.values)]),
+        *filter(None, [_counts(partial.values), partial.values.get("held")]),
         *([f"error: {partial.error}"] if partial.error else []),
     ]
     return ", ".join(parts)

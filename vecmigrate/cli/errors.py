@@ -25,7 +25,9 @@ EXIT_INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT end
 def report(app: App, error: BaseException) -> int:
     """Tell the user about `error`, and return the exit code."""
     if app.debug and not isinstance(error, click.ClickException):
-        click.echo(printable_lines("".join(traceback.format_exception(error)).rstrip()), err=True)
+        # With the texts of others in it, such as redis-py's, which quote what a URL said.
+        trace = app.conceal("".join(traceback.format_exception(error)).rstrip())
+        click.echo(printable_lines(trace), err=True)
     said, code = lines(app, error)
     for line in said:
         click.echo(line, err=True)
@@ -60,7 +62,9 @@ def _describe(app: App, error: BaseException) -> dict[str, Any]:
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         hint = f"see `{context.command_path} --help`" if context else None
-        return _told(error, error.format_message().rstrip("."), hint, error.exit_code or EXIT_USAGE)
+        # It repeats words, and one in the wrong place may be a URL.
+        text = app.conceal(error.format_message().rstrip("."))
+        return _told(error, text, hint, error.exit_code or EXIT_USAGE)
     if isinstance(error, KeyboardInterrupt):
         return _told(
             error,
@@ -72,7 +76,7 @@ def _describe(app: App, error: BaseException) -> dict[str, Any]:
     hint = (
         None if app.debug else "this was not foreseen: run it again with --debug to see where it comes from"
     )
-    return _told(error, text, hint, EXIT_FAULT)
+    return _told(error, app.conceal(text), hint, EXIT_FAULT)
 
 
 def _told(error: BaseException, message: str, hint: str | None, exit_code: int) -> dict[str, Any]:

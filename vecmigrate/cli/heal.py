@@ -36,7 +36,7 @@ def heal(app: App, name: str | None, *, drop_different: bool, wait: float) -> No
     from vecmigrate import commands
 
     with (
-        app.session() as session,
+        app.session(wait=wait) as session,
         progress_for(json_lines=app.json, quiet=app.quiet) as progress,
     ):
         result = commands.heal(session, name, drop_different=drop_different, wait=wait, progress=progress)
@@ -57,7 +57,7 @@ def abandon(app: App, revision: str, *, wait: float) -> None:
     """
     from vecmigrate import commands
 
-    with app.session() as session:
+    with app.session(wait=wait) as session:
         result = commands.abandon(session, revision, wait=wait)
     app.emit(result, lambda: _abandoned(result))
 

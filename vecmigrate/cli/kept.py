@@ -33,7 +33,7 @@ def rollback(app: App, name: str | None, *, accept_broken_readers: bool, wait: f
     """
     from vecmigrate import commands
 
-    with app.session() as session:
+    with app.session(wait=wait) as session:
         result = commands.rollback(session, name, accept_broken_readers=accept_broken_readers, wait=wait)
     app.emit(result, lambda: _rolled_back(result))
 
@@ -51,7 +51,7 @@ def complete(app: App, name: str | None, *, wait: float) -> None:
     """
     from vecmigrate import commands
 
-    with app.session() as session:
+    with app.session(wait=wait) as session:
         result = commands.complete(session, name, wait=wait)
     app.emit(result, lambda: _completed(result))
 

@@ -29,7 +29,7 @@ def ensure_version(app: App, *, wait: float) -> None:
     """
     from vecmigrate import commands
 
-    with app.session() as session:
+    with app.session(wait=wait) as session:
         result = commands.ensure_version(session, wait=wait)
     app.emit(result, lambda: _ensured(result))
 

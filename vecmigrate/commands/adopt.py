@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 SAMPLE = 100
 STDOUT = Path("-")
+_UNKNOWN_ALIASES = (
+    "FT.INFO does not list aliases: name all that lead to this index (`aliases`, [] for none) before the "
+    "first rebuild, because an adopted plain index takes its aliases along when it is dropped"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,8 @@ def introspect(
     spec = spec_from_mapping(proposal.mapping)
     failures = int(info.get("hash_indexing_failures", 0))
     notes = list(proposal.notes)
+    if known_aliases is None:
+        notes.append(_UNKNOWN_ALIASES)
     if failures:
         notes.append(f"the server could not index {failures} documents; they are missing from every answer")
     notes += documents.observe(spec, sample_documents(session.client, spec, sample))

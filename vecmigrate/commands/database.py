@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 import redis
 
+from vecmigrate.backfill.throttle import read_pause
 from vecmigrate.commands.results import (
     CurrentResult,
     CurrentRevision,
@@ -28,7 +29,7 @@ from vecmigrate.operations.base import RejectLimit
 from vecmigrate.operations.kept import Kept
 from vecmigrate.operations.recorder import Variables
 from vecmigrate.operations.registry import IndexRecord
-from vecmigrate.runtime import connect
+from vecmigrate.runtime import connect, preflight, rights
 from vecmigrate.runtime.carry_over import indexes_of
 from vecmigrate.runtime.history import History
 from vecmigrate.runtime.kept import read_kept
@@ -36,6 +37,8 @@ from vecmigrate.runtime.lease import Holder, holder
 from vecmigrate.runtime.ledger import Ledger, RevisionRecord
 from vecmigrate.runtime.look import look
 from vecmigrate.runtime.search_server import index_info
+from vecmigrate.runtime.translate import translate_redis_errors
+from vecmigrate.runtime.urls import parse_url
 from vecmigrate.search import memory
 
 EMBEDDED = "embedded:"
@@ -70,39 +73,71 @@ def open_session(
     redis_url: str | None = None,
     namespace: str | None = None,
     variables: Mapping[str, str] | None = None,
+    wait: float | None = None,
 ) -> Iterator[Session]:
     """Connect; what redis-py raises inside the block comes out as ServerError in one line.
 
-    The server is `redis_url`, or VECMIGRATE_REDIS_URL, or REDIS_URL, or what the configuration says.
+    The server is `redis_url`, or VECMIGRATE_REDIS_URL, or REDIS_URL, or what the configuration says. One that
+    loads its data, is busy with a script or cannot be reached for the moment is waited for, up to `wait`
+    seconds (None: not at all, and errors name no option for it).
 
     Raises:
-        ConfigError: No URL is known, or it cannot be read.
+        ConfigError: No URL is known, it cannot be read, or it names another database than 0.
         ServerError: The server cannot be reached, or vecmigrate cannot work with it.
     """
-    url = redis_url or os.environ.get("VECMIGRATE_REDIS_URL") or os.environ.get("REDIS_URL") or config.redis
-    if not url:
-        raise ConfigError(
-            "no Redis is named (a URL such as redis://localhost:6379/0)",
-            hint="give --redis URL, set VECMIGRATE_REDIS_URL, or put `redis` into the configuration",
-        )
+    source, url = _redis_url(config, redis_url)
     with ExitStack() as stack:
         if url.startswith(EMBEDDED):
             # Imported only where it is used: the wheels are an extra.
             from vecmigrate.embedded import EmbeddedRedis, parse_embedded_url
 
             url = stack.enter_context(EmbeddedRedis(parse_embedded_url(url))).url
-        stack.enter_context(connect.told(url))
+        address = parse_url(url, source)
+        stack.enter_context(translate_redis_errors(address))
         # What takes longer than the lease lives comes too late.
-        client = connect.connect(url, answer_seconds=min(config.lease_seconds, connect.ANSWER_SECONDS))
+        answer_seconds = min(config.lease_seconds, connect.ANSWER_SECONDS)
+        client, server = connect.reach(
+            address, lambda: connect.connect(address, answer_seconds=answer_seconds), wait=wait
+        )
         stack.callback(client.close)
+        ledger = Ledger(client, namespace or config.namespace)
+        stack.enter_context(_naming_rights(ledger, changes=wait is not None))
         yield Session(
             config=config,
-            url=connect.redact(url),
+            url=str(address),
             client=client,
-            server=connect.look(client),
-            ledger=Ledger(client, namespace or config.namespace),
+            server=server,
+            ledger=ledger,
             variables=Variables(given=dict(variables or {}), configured=config.variables),
         )
+
+
+@contextmanager
+def _naming_rights(ledger: Ledger, *, changes: bool) -> Iterator[None]:
+    """Where the user may not even read the ledger, name everything that is missing for it at once."""
+    try:
+        yield
+    except redis.exceptions.NoPermissionError:
+        namespace = ledger.keys.namespace
+        needs = rights.for_ledger(namespace) if changes else rights.for_reading(namespace)
+        preflight.require_rights(ledger.client, needs, "this command")
+        raise
+
+
+def _redis_url(config: Config, given: str | None) -> tuple[str, str]:
+    """The URL that counts, and where it comes from; raises ConfigError where there is none."""
+    for source, url in (
+        ("--redis", given),
+        ("VECMIGRATE_REDIS_URL", os.environ.get("VECMIGRATE_REDIS_URL")),
+        ("REDIS_URL", os.environ.get("REDIS_URL")),
+        ("`redis` in the configuration", config.redis),
+    ):
+        if url:
+            return source, url.strip()
+    raise ConfigError(
+        "no Redis is named (a URL such as redis://localhost:6379/0)",
+        hint="give --redis URL, set VECMIGRATE_REDIS_URL, or put `redis` into the configuration",
+    )
 
 
 def current(session: Session) -> CurrentResult:
@@ -167,6 +202,7 @@ def status(session: Session) -> StatusResult:
         kept=tuple(kept_status(session.client, item) for item in read_kept(session.ledger).values()),
         indexes=tuple(_index_status(item) for item in indexes.values()),
         faults=tuple(map(str, look(session.client, indexes))),
+        paused=read_pause(session.client, session.ledger.keys.pause),
     )
 
 
@@ -205,14 +241,16 @@ def rejects(session: Session, revision: str | None = None) -> RejectsResult:
     return RejectsResult(items, rejected=len(items) - remarks, remarks=remarks)
 
 
-def parse_reject_limit(text: str | None) -> RejectLimit | None:
-    """`10` or `2.5%` as a limit; raises ConfigError for anything else."""
+def parse_reject_limit(text: str | None, what: str = "rejects") -> RejectLimit | None:
+    """`10` or `2.5%` as a limit on `what`; raises ConfigError for anything else."""
     if text is None:
         return None
     found = _REJECT_LIMIT.fullmatch(text.strip())
     share = float(found["number"]) / 100 if found and found["percent"] else None
     if found is None or (share is None and "." in found["number"]) or (share is not None and share > 1):
-        raise ConfigError(f"{text!r} is no limit on rejects (a number such as 10, or a share such as 2.5%)")
+        raise ConfigError(
+            f"{text!r} is no limit on {what} (expected a number such as 10, or a share such as 2.5%)"
+        )
     return RejectLimit(share=share) if share is not None else RejectLimit(count=int(found["number"]))
 
 

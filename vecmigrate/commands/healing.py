@@ -97,7 +97,7 @@ def heal(
         OperationError: There is no such spec; or an index is gone and no script here knows what it was.
     """
     history = session.history()
-    with locked(session, history, "heal", wait) as writer:
+    with locked(session, history, "heal", wait, touches_indexes=True) as writer:
         records = Registry(writer).all()
         if name is not None and name not in records:
             raise OperationError(

@@ -52,7 +52,7 @@ def rollback(
         LockedError: Another runner holds the lease for longer than `wait` seconds.
     """
     history = session.history()
-    with locked(session, history, "rollback", wait) as writer:
+    with locked(session, history, "rollback", wait, touches_indexes=True) as writer:
         kept = list(read_kept(session.ledger).values())
         live = {record.physical for record in read_indexes(session.ledger).values()}
         item = _to_roll_back(kept, name, live)
@@ -204,7 +204,7 @@ def complete(session: Session, name: str | None = None, *, wait: float = 0.0) ->
         IndexConflictError: An alias that somebody else made leads to it.
         LockedError: Another runner holds the lease for longer than `wait` seconds.
     """
-    with locked(session, session.history(), "complete", wait) as writer:
+    with locked(session, session.history(), "complete", wait, touches_indexes=True) as writer:
         kept = list(read_kept(session.ledger).values())
         wanted = [item for item in kept if name in (None, item.name)]
         if name is not None and not wanted:

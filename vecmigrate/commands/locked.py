@@ -2,34 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from vecmigrate.runtime import preflight, rights
 from vecmigrate.runtime.carry_over import carry_over
-from vecmigrate.runtime.history import History
+from vecmigrate.runtime.history import History, Plan
+from vecmigrate.runtime.kept import read_kept
 from vecmigrate.runtime.lease import Lease
-from vecmigrate.runtime.ledger import LedgerWriter
+from vecmigrate.runtime.ledger import Ledger, LedgerWriter
+from vecmigrate.runtime.registry import read_indexes
 
 if TYPE_CHECKING:
     from vecmigrate.commands.database import Session
 
 
 @contextmanager
-def locked(session: Session, history: History, command: str, wait: float = 0.0) -> Iterator[LedgerWriter]:
+def locked(
+    session: Session,
+    history: History,
+    command: str,
+    wait: float = 0.0,
+    *,
+    plans: Iterable[Plan] = (),
+    touches_indexes: bool = False,
+) -> Iterator[LedgerWriter]:
     """Hold the lease for the length of the block, over a ledger that is carried over where it is an older one.
+
+    Before that, the rights of the Redis user are looked at: those that the ledger, `plans` and, with
+    `touches_indexes`, the indexes in the ledger ask for.
 
     Raises:
         LockedError: Another runner holds the lease for longer than `wait` seconds.
         LedgerFormatError: A newer release wrote the ledger.
+        ServerError: The user lacks rights; all are named, and nothing was written.
     """
     ledger = session.ledger
     ledger.format()
+    needs = rights.for_plans(ledger.keys.namespace, plans)
+    if touches_indexes:
+        needs += rights.for_names(_names(ledger))
+    preflight.require_rights(session.client, needs, command)
     seconds = session.config.lease_seconds
     with Lease(session.client, ledger.keys, seconds=seconds, wait=wait, command=command) as lease:
         writer = LedgerWriter(ledger, lease)
         carry_over(writer, history)
         yield writer
+
+
+def _names(ledger: Ledger) -> list[str]:
+    """Every index and alias that the ledger knows."""
+    found = [name for item in read_kept(ledger).values() for name in (item.what, item.alias, item.live)]
+    found += [name for item in read_indexes(ledger).values() for name in (item.physical, *item.aliases)]
+    return list(dict.fromkeys(found))
 
 
 def told(ahead: Sequence[str]) -> str:

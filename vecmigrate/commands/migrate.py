@@ -39,6 +39,10 @@ def upgrade(  # one parameter for each option
     verify: Verify = "recall",
     min_recall: float | None = None,
     yes: bool = False,
+    max_deletes: str | None = None,
+    allow_eviction: bool = False,
+    max_rate: float | None = None,
+    max_latency: float | None = None,
     progress: Progress | None = None,
 ) -> UpgradeResult:
     """Apply what is pending up to `revision`; a revision that stopped half-way goes on where it stopped.
@@ -49,7 +53,9 @@ def upgrade(  # one parameter for each option
 
     `max_memory` (such as `2gb`) bounds what the server may use while a rebuilt index is there beside the
     old one; `verify` says how thoroughly it is looked at, `min_recall` what recall@10 it must reach.
-    Documents are deleted only with `yes`.
+    Documents are deleted only with `yes`. `max_deletes` (`10` or `2.5%`) bounds how many documents the
+    verifying pass of a backfill may remove; `max_rate` (items a second) and `max_latency` (milliseconds by
+    which others are slowed down) hold it back.
 
     Raises:
         HistoryAlteredError: An applied script was changed, or a revision is not of these scripts.
@@ -60,7 +66,15 @@ def upgrade(  # one parameter for each option
         MissingIndexError: An index that the ledger calls applied is gone.
     """
     options = RunOptions(
-        parse_reject_limit(max_rejects), parse_memory(max_memory, session.client), verify, min_recall, yes
+        max_rejects=parse_reject_limit(max_rejects),
+        max_memory=parse_memory(max_memory, session.client),
+        verify=verify,
+        min_recall=min_recall,
+        yes=yes,
+        max_deletes=parse_reject_limit(max_deletes, "deletes"),
+        allow_eviction=allow_eviction,
+        max_rate=max_rate,
+        max_latency=max_latency,
     )
     history = session.history()
     if session.variables.given:
@@ -81,7 +95,8 @@ def upgrade(  # one parameter for each option
     outcomes: list[RevisionOutcome] = []
     accepted: tuple[str, ...] = ()
     if path or changed:
-        with locked(session, history, "upgrade", wait) as writer:
+        plans = [history.upgrade(name) for name in path]
+        with locked(session, history, "upgrade", wait, plans=plans) as writer:
             # Read again: another runner may have been at work until now.
             records = session.ledger.revisions()
             accepted = _accept(history, records, writer) if accept_changed else ()
@@ -116,6 +131,8 @@ def downgrade(
     verify: Verify = "recall",
     min_recall: float | None = None,
     yes: bool = False,
+    max_rate: float | None = None,
+    max_latency: float | None = None,
     progress: Progress | None = None,
 ) -> UpgradeResult:
     """Take back what is applied above `revision`, the newest first; the options are those of upgrade.
@@ -125,7 +142,14 @@ def downgrade(
         LockedError, PartialError: As upgrade.
     """
     limit = parse_memory(max_memory, session.client)
-    options = RunOptions(max_memory=limit, verify=verify, min_recall=min_recall, yes=yes)
+    options = RunOptions(
+        max_memory=limit,
+        verify=verify,
+        min_recall=min_recall,
+        yes=yes,
+        max_rate=max_rate,
+        max_latency=max_latency,
+    )
     history = session.history()
     history.check_variables()
     records = session.ledger.revisions()
@@ -140,7 +164,8 @@ def downgrade(
     if not path:
         return result
     outcomes: list[RevisionOutcome] = []
-    with locked(session, history, "downgrade", wait) as writer:
+    plans = [history.downgrade(name) for name in path]
+    with locked(session, history, "downgrade", wait, plans=plans) as writer:
         records = session.ledger.revisions()
         _refuse_to_go_back(history.check_unaltered(records))
         runner = Runner(
@@ -179,7 +204,7 @@ def _look(
     refuse_gone(faults)
     if not any(fault.kind in MENDED_BY_UPGRADE for fault in faults):
         return [], [str(fault) for fault in faults]
-    with locked(session, history, "heal", wait) as writer:
+    with locked(session, history, "heal", wait, touches_indexes=True) as writer:
         records = read_indexes(session.ledger)
         mended = mend(session, writer, history, records, kinds=MENDED_BY_UPGRADE, progress=progress)
     return mended, [str(fault) for fault in look(session.client, records)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vecmigrate.backfill.throttle import Pause
 from vecmigrate.runtime.ledger import Reject
 from vecmigrate.runtime.runner import RevisionOutcome
 
@@ -177,6 +178,15 @@ class StatusResult(_Result):
     held: tuple[str, ...] = ()
     indexes: tuple[IndexStatus, ...] = ()
     faults: tuple[str, ...] = ()
+    paused: Pause | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseResult(_Result):
+    """Of pause and resume: the pause that is in force, or was, and whether that is the command's doing."""
+
+    pause: Pause | None
+    changed: bool
 
 
 @dataclass(frozen=True, slots=True)

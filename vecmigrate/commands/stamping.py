@@ -157,7 +157,7 @@ def abandon(session: Session, revision: str, *, wait: float = 0.0) -> AbandonRes
         OperationError: It has a script, or was applied: there are other ways back.
     """
     history = session.history()
-    with locked(session, history, "abandon", wait) as writer:
+    with locked(session, history, "abandon", wait, touches_indexes=True) as writer:
         record = session.ledger.revisions().get(revision)
         if record is None:
             raise RevisionError(

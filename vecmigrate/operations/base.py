@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import redis
 
     from vecmigrate.backfill.books import Books
+    from vecmigrate.backfill.throttle import Throttle
 
 # The words of one Redis command. A line that starts with "#" stands for what is not a single command.
 Command = tuple[str, ...]
@@ -61,6 +62,10 @@ class RunOptions:
         min_recall: The lowest recall@10 that is accepted; None means 0.95, or what the old index has less
             0.01.
         yes: Whether documents may be deleted.
+        max_deletes: How many documents the verifying pass of a backfill may remove; None means 10 %.
+        allow_eviction: Whether a server may evict keys meanwhile.
+        max_rate: How many items a second a step may deal with.
+        max_latency: By how many milliseconds a step may slow down others.
     """
 
     max_rejects: RejectLimit | None = None
@@ -68,6 +73,10 @@ class RunOptions:
     verify: Verify = "recall"
     min_recall: float | None = None
     yes: bool = False
+    max_deletes: RejectLimit | None = None
+    allow_eviction: bool = False
+    max_rate: float | None = None
+    max_latency: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +202,9 @@ class Context(Protocol):
     def check_lease(self) -> None:
         """Raise LeaseLostError where this runner may not write any more."""
 
+    def throttle(self) -> Throttle:
+        """What holds this step back: call `passed(items)` on it between batches, and `close` at the end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Operation(ABC):
@@ -222,6 +234,10 @@ class Operation(ABC):
     @abstractmethod
     def describe(self, state: State, revision: str) -> Sequence[Command]:
         """The Redis commands that `run` sends, as far as they are known beforehand; pure."""
+
+    def check_server(self, search: SearchServer, options: RunOptions) -> None:
+        """Raise OperationError where it is not safe on this server; called before anything is written."""
+        return
 
     @abstractmethod
     def run(self, context: Context) -> None:

@@ -19,12 +19,16 @@ from vecmigrate.spec.model import IndexSpec
 
 @dataclass(frozen=True, slots=True)
 class RenameIndex(Operation):
-    """Let a second alias lead there; the old one stays until `complete`, for services not deployed yet."""
+    """Let a second alias lead there; the old one stays until `complete`, for services not deployed yet.
+
+    With `keep_name` the old one stays for good, among the index's further aliases.
+    """
 
     kind: ClassVar[str] = "rename_index"
     name: str
     to: str | None = None
     index_name: str | None = None
+    keep_name: bool = False
 
     @property
     def target(self) -> str:
@@ -99,7 +103,8 @@ class RenameIndex(Operation):
         """Rename it back."""
         spec = state.get(self.name).spec
         old_alias = spec.index.name if self.index_name is not None else None
-        return RenameIndex(self.to or self.name, self.name if self.to else None, old_alias)
+        was_alias = self.index_name in (spec.index.aliases or ())
+        return RenameIndex(self.to or self.name, self.name if self.to else None, old_alias, was_alias)
 
     def _after(self, spec: IndexSpec) -> IndexSpec:
         if self.to is None and self.index_name is None:
@@ -117,5 +122,6 @@ class RenameIndex(Operation):
         mapping["index"] = {**mapping["index"], "name": self.index_name or spec.index.name}
         if spec.index.aliases is not None:
             # What becomes the name is no further name any more.
-            mapping["index"]["aliases"] = [name for name in spec.index.aliases if name != self.index_name]
+            names = spec.index.names if self.keep_name else spec.index.aliases
+            mapping["index"]["aliases"] = [name for name in names if name != self.index_name]
         return spec_from_mapping(mapping, names=False)

@@ -222,7 +222,7 @@ def _of_index(old: IndexSpec, spec: IndexSpec, changes: Sequence[Change]) -> Ite
                 f"`vecmigrate complete {spec.name}`:"
             )
         )
-        call = Call("rebuild_index", spec.name, changes_between(old, spec))
+        call = Call("rebuild_index", spec.name, changes_between(old, _keeping(old, spec)))
     yield _Step(4, (call,), f"{words}\n{_list(map(_phrase, others))}")
 
 
@@ -230,6 +230,12 @@ def _passed_on(specs: Sequence[IndexSpec], old: IndexSpec, spec: IndexSpec) -> l
     """Aliases that another spec takes over. They are given up first: no two indexes may have one."""
     wanted = {name for other in specs if other.name != spec.name for name in other.index.names}
     return [name for name in old.index.aliases or () if name in wanted]
+
+
+def _keeping(old: IndexSpec, spec: IndexSpec) -> IndexSpec:
+    """`spec` with the aliases of `old` where it does not know them: those stay as they are."""
+    aliases = old.index.aliases if spec.index.aliases is None else spec.index.aliases
+    return replace(spec, index=replace(spec.index, aliases=aliases))
 
 
 def _without_aliases(spec: IndexSpec, names: Collection[str]) -> IndexSpec:
@@ -300,7 +306,7 @@ def _by_hand(old: IndexSpec, spec: IndexSpec, change: Change, changes: Sequence[
             "describe the new documents in a spec of another name and index.name, fill that index, move the "
             "applications over, and remove this spec in a later revision"
         )
-    keywords = changes_between(old, spec)
+    keywords = changes_between(old, _keeping(old, spec))
     where = ""
     if change.option in ("dims", "datatype") and change.field is not None:
         path = f"{spec.field(change.field).path}_new"

@@ -1,33 +1,26 @@
-"""Connecting to a server, looking at what it is, and telling its faults in one line."""
+"""Connecting to a server, and looking at what it is."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
-from vecmigrate.errors import (
-    ConfigError,
-    LeaseLostError,
-    ReadOnlyServerError,
-    ServerError,
-    ServerWentBackError,
-)
+from vecmigrate.errors import ConfigError, ReadOnlyServerError, ServerError
+from vecmigrate.runtime.translate import translate_redis_errors
+from vecmigrate.runtime.urls import Address, parse_url
 from vecmigrate.search.versions import ServerVersion, parse_module_version
 
-# An URL may say otherwise: ?socket_timeout=SECONDS.
+# A URL may say otherwise: ?socket_connect_timeout=SECONDS, ?socket_timeout=SECONDS.
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
-# As parameters: password, ssl_password.
-_PASSWORD = re.compile(r"(password=)[^&#]*", re.IGNORECASE)
-# The last is the answer to RESP3's greeting.
-_NO_PASSWORD_GIVEN = ("NOAUTH", "Authentication required", "HELLO must be called")
+POLL_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,55 +31,116 @@ class Server:
     run_id: str
 
 
-def redact(url: str) -> str:
-    """`url` without its passwords, for messages.
-
-    It need not be one that can be read: a password with a slash in it is the usual reason why it cannot.
-    """
-    before, at, host = _PASSWORD.sub(r"\1***", url).rpartition("@")
-    if not at:
-        return host
-    scheme, _, who = before.partition("://")
-    if scheme not in ("redis", "rediss", "unix"):
-        return f"***@{host}"
-    user, colon, _ = who.partition(":")
-    return f"{scheme}://{user}{':***' if colon else ''}@{host}"
-
-
-def connect(url: str, *, answer_seconds: float = ANSWER_SECONDS) -> redis.Redis:
+def connect(url: str | Address, *, answer_seconds: float = ANSWER_SECONDS) -> redis.Redis:
     """A client for `url` that answers bytes and never retries by itself.
 
-    An answer is waited for as long as `answer_seconds`.
+    A retry would hide that the server was restarted, and with it that every stored cursor is void. Behind
+    sentinels each new connection goes to the primary of that moment.
 
-    A retry would hide that the server was restarted, and with it that every stored cursor is void.
+    Args:
+        url: The server; nothing is sent to it yet.
+        answer_seconds: How long an answer is waited for, unless the URL says.
+
+    Raises:
+        ConfigError: The URL cannot be read.
     """
-    try:
-        client: redis.Redis = redis.Redis.from_url(
-            url,
-            decode_responses=False,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=CONNECT_SECONDS,
-            socket_timeout=answer_seconds,
-        )
-        # Not connected yet; only now are the URL's parameters looked at.
-        client.connection_pool.make_connection()
-    except (ValueError, TypeError) as error:
-        # What redis-py says of a port may be half a password.
-        hint = "in user and password, write / ? # @ : percent-encoded" if "Port" in str(error) else str(error)
-        if isinstance(error, TypeError):
-            hint = f"it has a parameter that redis-py does not know: {str(error).rpartition(' ')[2]}"
-        raise ConfigError(
-            f"{redact(url)!r} is no Redis URL (redis://, rediss://, unix:// or embedded:[DIR])", hint=hint
-        ) from None
-    # An URL may ask for decoded replies; vectors are bytes.
-    client.connection_pool.connection_kwargs["decode_responses"] = False
+    address = parse_url(url) if isinstance(url, str) else url
+    settings: dict[str, Any] = {
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_timeout": answer_seconds,
+        **address.options,
+        "retry": Retry(NoBackoff(), 0),
+        "decode_responses": False,
+        "db": 0,
+    }
+    if address.username:
+        settings["username"] = address.username
+    if address.password:
+        settings["password"] = address.password
+    if address.kind == "sentinel":
+        return _behind_sentinels(address, settings)
+    if address.kind == "unix":
+        pool = redis.ConnectionPool(redis.UnixDomainSocketConnection, path=address.path, **settings)
+    else:
+        host, port = address.hosts[0]
+        kind = redis.SSLConnection if address.tls else redis.Connection
+        pool = redis.ConnectionPool(kind, host=host, port=port, **settings)
+    client = redis.Redis(connection_pool=pool)
+    client.auto_close_connection_pool = True
     return client
 
 
-def look(client: redis.Redis) -> Server:
+def _behind_sentinels(address: Address, settings: dict[str, Any]) -> redis.Redis:
+    # The sentinels share what is about the network with the servers, and have names of their own.
+    shared = ("socket_connect_timeout", "socket_timeout", "socket_keepalive", "protocol", "retry")
+    asked = {name: value for name, value in settings.items() if name in shared or name.startswith("ssl_")}
+    asked["socket_timeout"] = min(settings["socket_timeout"], CONNECT_SECONDS)
+    asked["ssl"] = settings["ssl"] = address.tls
+    if address.sentinel_username:
+        asked["username"] = address.sentinel_username
+    if address.sentinel_password:
+        asked["password"] = address.sentinel_password
+    sentinel = Sentinel(list(address.hosts), sentinel_kwargs=asked, **settings)
+    client: redis.Redis = sentinel.master_for(address.service)
+    return client
+
+
+def reach(
+    address: Address, connected: Callable[[], redis.Redis], *, wait: float | None
+) -> tuple[redis.Redis, Server]:
+    """A client and what its server is; a server that will answer in a while is waited for.
+
+    Args:
+        address: For messages.
+        connected: Makes the client.
+        wait: For how many seconds at the most; None where the caller has no option to say so.
+
+    Raises:
+        ServerError: The server cannot be reached, or vecmigrate cannot work with it.
+    """
+    began = time.monotonic()
+    while True:
+        client = connected()
+        try:
+            with translate_redis_errors(address):
+                return client, inspect_server(client)
+        except ServerError as error:
+            client.close()
+            if not error.passing:
+                raise
+            if wait is None or time.monotonic() - began + POLL_SECONDS > wait:
+                raise _still(error, wait) from error.__cause__
+        except BaseException:
+            client.close()
+            raise
+        time.sleep(POLL_SECONDS)
+
+
+def _still(error: ServerError, wait: float | None) -> ServerError:
+    """`error` with what is known of waiting."""
+    if wait is None:
+        hint = error.hint or "try again in a while"
+    elif wait:
+        hint = f"it was waited for {wait:g} s (--wait)" + (f"; {error.hint}" if error.hint else "")
+    else:
+        hint = (f"{error.hint}, or " if error.hint else "") + "let --wait SECONDS wait for it"
+    told = type(error)(error.message, hint=hint)
+    told.passing = True
+    return told
+
+
+def inspect_server(client: redis.Redis) -> Server:
     """What the server is; raises ServerError where vecmigrate cannot work with it."""
+    database = int(client.connection_pool.connection_kwargs.get("db") or 0)
+    if database:
+        raise ConfigError(f"RediSearch indexes database 0 only (expected database 0, found {database})")
     info: dict[str, Any] = client.info()
-    modules = {_text(item.get(b"name", item.get("name"))): item for item in _modules(client)}
+    if int(info.get("loading") or 0):
+        loading = ServerError("this server is still loading its data")
+        loading.passing = True
+        raise loading
+    # MODULE LIST says the same, and is a right more.
+    modules = {str(item["name"]): item for item in info.get("modules", ())}
     if "search" not in modules:
         raise ServerError(
             f"Redis {info['redis_version']} has no RediSearch (its module `search`)",
@@ -98,89 +152,21 @@ def look(client: redis.Redis) -> Server:
             hint="docs/migrations.md says what stands in the way",
         )
     if info.get("role") != "master":
-        raise ReadOnlyServerError(
+        replica = ReadOnlyServerError(
             f"this server is a replica of {info.get('master_host')}:{info.get('master_port')} "
             "(a server that takes writes)",
-            hint="give the URL of the primary",
+            hint="give the URL of the primary, or of its sentinels",
         )
+        replica.passing = True  # a failover may be under way
+        raise replica
     found = modules["search"]
     return Server(
         version=ServerVersion(
             redis=_version(str(info["redis_version"])),
-            search=parse_module_version(int(found.get(b"ver", found.get("ver", 0)))),
+            search=parse_module_version(int(found.get("ver", 0))),
         ),
         run_id=str(info["run_id"]),
     )
-
-
-@contextmanager
-def told(url: str) -> Iterator[None]:
-    """Turn what redis-py raises into one line that says what to do."""
-    where = redact(url)
-    try:
-        yield
-    except redis.exceptions.AuthenticationError as error:
-        text = str(error)
-        if text.startswith(_NO_PASSWORD_GIVEN):
-            raise _password_wanted(where) from error
-        if "without any password configured" in text:
-            raise ServerError(
-                f"Redis at {where} knows no password (one is given)", hint="take it out of the URL"
-            ) from error
-        raise ServerError(
-            f"Redis at {where} refuses us ({text})", hint="put user and password into the URL"
-        ) from error
-    except redis.exceptions.BusyLoadingError as error:
-        raise ServerError(
-            f"Redis at {where} is still loading its data", hint="try again in a while"
-        ) from error
-    except redis.exceptions.ReadOnlyError as error:
-        raise ReadOnlyServerError(
-            f"Redis at {where} takes no writes ({error})", hint="give the URL of the primary"
-        ) from error
-    except redis.exceptions.NoPermissionError as error:
-        raise ServerError(
-            f"Redis at {where} does not allow this user all that is needed ({error})"
-        ) from error
-    except redis.exceptions.TimeoutError as error:
-        raise ServerError(f"Redis at {where} does not answer in time ({error})") from error
-    except redis.exceptions.ConnectionError as error:
-        raise ServerError(
-            f"no Redis to be reached at {where} ({error})",
-            hint="start one, or give --redis URL; `embedded:` needs none",
-        ) from error
-    except redis.exceptions.OutOfMemoryError as error:
-        raise ServerError(f"Redis at {where} is out of memory ({error})", hint="raise maxmemory") from error
-    except redis.exceptions.ResponseError as error:
-        text = str(error)
-        if text.startswith("FENCED"):
-            raise LeaseLostError from error
-        if text.startswith("WENTBACK"):
-            raise ServerWentBackError(text) from error
-        if text.startswith(_NO_PASSWORD_GIVEN):
-            raise _password_wanted(where) from error
-        if text.startswith("MISCONF"):
-            raise ServerError(f"Redis at {where} refuses writes because it cannot save ({text})") from error
-        raise ServerError(f"Redis at {where} says: {text}") from error
-    except redis.exceptions.RedisError as error:
-        raise ServerError(f"Redis at {where}: {error}") from error
-
-
-def _password_wanted(where: str) -> ServerError:
-    return ServerError(
-        f"Redis at {where} wants a password (none is given)", hint="put user and password into the URL"
-    )
-
-
-def _modules(client: redis.Redis) -> list[dict[Any, Any]]:
-    reply = client.execute_command("MODULE LIST")
-    return [
-        item if isinstance(item, dict) else dict(zip(item[::2], item[1::2], strict=False)) for item in reply
-    ]
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _version(text: str) -> tuple[int, int, int]:

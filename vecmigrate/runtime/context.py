@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import redis
 
 from vecmigrate.backfill.books import Books
+from vecmigrate.backfill.throttle import Limits, Throttle
 from vecmigrate.operations.base import RunOptions, StepRecord
 from vecmigrate.operations.progress import Progress
 from vecmigrate.operations.state import State
@@ -59,3 +60,13 @@ class RunContext:
     def check_lease(self) -> None:
         """Raise LeaseLostError where this runner may not write any more."""
         self.writer.lease.check()
+
+    def throttle(self) -> Throttle:
+        """What holds this step back; what it says is stored as `held` of the step."""
+        limits = Limits(self.options.max_rate, self.options.max_latency)
+        return Throttle(self.client, self.writer.keys.pause, limits, self.check_lease, self._held)
+
+    def _held(self, text: str) -> None:
+        self.step.put({"held": text})
+        if text:
+            self.progress.message(text)

@@ -62,6 +62,11 @@ class LedgerKeys:
         """Hash: an index that was replaced, or an old alias → JSON of what is known of it."""
         return self._key("kept")
 
+    @property
+    def pause(self) -> str:
+        """Hash: who paused the runs of this namespace, and since when."""
+        return self._key("pause")
+
     def steps(self, revision: str) -> str:
         """Hash: what is known of each step of `revision`."""
         return self._key(f"steps:{revision}")

@@ -17,6 +17,7 @@ from vecmigrate.errors import (
     MemoryLimitError,
     PartialError,
     ServerWentBackError,
+    TooManyDeletesError,
     TooManyRejectsError,
     VecmigrateError,
     VerificationError,
@@ -29,6 +30,7 @@ from vecmigrate.runtime.history import History, Plan
 from vecmigrate.runtime.lease import Lease
 from vecmigrate.runtime.ledger import Direction, Ledger, LedgerWriter, RevisionRecord, Status, Step, now
 from vecmigrate.runtime.search_server import FencedSearch
+from vecmigrate.runtime.translate import explain
 from vecmigrate.search import versions
 
 DONE = "done"
@@ -80,6 +82,9 @@ class Runner:
         for item in plan.recorded:
             for index in item.operation.apply(item.state, revision):
                 versions.require(index.spec, self.server.version)
+        search = FencedSearch(self.client, self.lease, self.server)
+        for item in plan.recorded:
+            item.operation.check_server(search, self.options)
         record = self.ledger.revisions().get(revision)
         writer = LedgerWriter(self.ledger, self.lease)
         if record is not None and record.status == "reverting":
@@ -170,15 +175,21 @@ class Runner:
         except LeaseLostError:
             # Somebody else may be at work already: nothing may be written, the error neither.
             raise
-        except (TooManyRejectsError, VerificationError, MemoryLimitError) as error:
+        except (TooManyRejectsError, TooManyDeletesError, VerificationError, MemoryLimitError) as error:
             failed(error.message)
             raise type(error)(f"{where}: {error.message}", hint=error.hint) from error
         except VecmigrateError as error:
             failed(error.message)
             raise PartialError(f"{where}: {error.message}", hint=error.hint or _AGAIN) from error
         except redis.RedisError as error:
-            failed(f"Redis: {error}")
-            raise PartialError(f"{where}: Redis: {error}", hint=_AGAIN) from error
+            told = explain(error)
+            failed(told.message)
+            if isinstance(told, LeaseLostError):
+                raise told from error
+            hint = _WAIT if getattr(told, "passing", False) else told.hint
+            raise PartialError(
+                f"{where}: {told.message}", hint=f"{hint}; {_AGAIN}" if hint else _AGAIN
+            ) from error
         except KeyboardInterrupt:
             failed("interrupted")
             raise
@@ -197,6 +208,7 @@ class Runner:
             return
 
 
+_WAIT = "that may pass by itself: `--wait SECONDS` waits for it"
 _AGAIN = "mend the cause and run it again: it goes on at this step"
 
 

@@ -79,11 +79,6 @@ def propose(
             f"the index behind {alias!r} is itself called {physical!r}: whoever asks for that name finds "
             "nothing after the first rebuild"
         )
-    if aliases is None:
-        notes.append(
-            "FT.INFO does not list aliases: name all that lead to this index (`aliases`, [] for none) before "
-            "the first rebuild, because an adopted index takes its aliases along when it is dropped"
-        )
     prefixes = [str(prefix) for prefix in definition.get("prefixes", ())]
     if not any(prefixes):
         notes.append("the index has no prefix: it takes in every key, and a spec needs a prefix")

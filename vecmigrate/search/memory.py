@@ -80,6 +80,13 @@ def estimate(spec: IndexSpec, live: Info) -> int:
     return vectors + max(int(_without_vectors(live) + added), documents * _UNCOUNTED)
 
 
+def of_new_documents(spec: IndexSpec, documents: int) -> int:
+    """Bytes by which an index made from `spec` grows with so many documents more; texts are not counted."""
+    others = sum(not isinstance(item, VectorField) for item in indexed_fields(spec))
+    vectors = sum(_vectors(item, documents) for item in spec.vectors if item.indexed)
+    return vectors + documents * (_UNCOUNTED + others * _BYTES_A_FIELD)
+
+
 def _without_vectors(info: Info) -> int:
     return int(sum(float(info.get(part, 0)) for part in _PARTS) * MB) + num_docs(info) * _UNCOUNTED
 

@@ -41,6 +41,9 @@ DATATYPES: Final[dict[Datatype, Version]] = {
     "uint8": (8, 0, 0),
 }
 
+# Integers under cosine beside anything to filter by corrupt the server's memory there (MOD-17243).
+_CORRUPTING: Final = ((8, 0, 0), (8, 8, 99))
+
 # The oldest Redis product that comes with each.
 _COMES_WITH: Final[dict[Version, str]] = {
     (2, 4, 0): "Redis Stack 6.2",
@@ -102,9 +105,10 @@ def require(spec: IndexSpec, server: ServerVersion) -> None:
     """Do nothing where `server` has all that `spec` asks for.
 
     Raises:
-        ServerTooOldError: It lacks something; the message says what, which version has it, and what the
-            server is.
+        ServerTooOldError: It lacks something, or would corrupt its memory; the message says what, which
+            version has it, and what the server is.
     """
+    _refuse_corruption(spec, server)
     missing = missing_features(spec, server)
     if not missing:
         return
@@ -115,6 +119,29 @@ def require(spec: IndexSpec, server: ServerVersion) -> None:
         hint=f"use a server with RediSearch {_short(newest)} or newer, such as {_COMES_WITH[newest]},"
         " or change the spec",
     )
+
+
+def _refuse_corruption(spec: IndexSpec, server: ServerVersion) -> None:
+    oldest, newest = _CORRUPTING
+    if server.search is None or not oldest <= server.search <= newest:
+        return
+    indexed = indexed_fields(spec)
+    others = [item.name for item in indexed if not isinstance(item, VectorField)]
+    integers = [
+        item.name
+        for item in indexed
+        if isinstance(item, VectorField)
+        and item.datatype in ("int8", "uint8")
+        and item.metric == "cosine"
+        and not isinstance(item.algorithm, SvsVamana)
+    ]
+    if others and integers:
+        raise ServerTooOldError(
+            f"the server has {server}, which corrupts its memory (MOD-17243) with the index of spec "
+            f"{spec.name!r}: integers under cosine in {', '.join(map(repr, integers))} beside fields to "
+            f"filter by, {', '.join(map(repr, others))} (expected RediSearch newer than {_short(newest)})",
+            hint="use datatype float16 or another metric, or set index: false for the other fields",
+        )
 
 
 def _requirements(spec: IndexSpec) -> Iterator[tuple[str, Version]]:

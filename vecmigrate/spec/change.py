@@ -114,12 +114,13 @@ def changes_between(old: IndexSpec, new: IndexSpec) -> dict[str, Any]:
     """The fewest keywords with which `change_spec` leads from `old` to `new`, as far as `same_index` sees.
 
     The names of spec and alias are left as they are: renaming is an operation of its own. Where the index
-    itself has the name (`alias: false`), a new name is a new index, and so a change like others. Aliases that
-    `new` does not know stay as they are.
+    itself has the name (`alias: false`), a new name is a new index, and so a change like others.
     """
-    index = dataclasses.replace(new.index, aliases=_aliases(old.index, new.index))
+    index = new.index
     if old.index.alias and new.index.alias:
         index = dataclasses.replace(index, name=old.index.name)
+    if same_aliases(old.index, new.index):
+        index = dataclasses.replace(index, aliases=old.index.aliases)
     target = dataclasses.replace(new, name=old.name, index=index)
     # Options that are implied are left out where they are then implied in the result too.
     for explicit in (False, True):
@@ -127,11 +128,6 @@ def changes_between(old: IndexSpec, new: IndexSpec) -> dict[str, Any]:
         if _leads_to(old, changes, target):
             return changes
     return {**changes, "field_order": [item.name for item in new.fields]}
-
-
-def _aliases(old: IndexOptions, new: IndexOptions) -> tuple[str, ...] | None:
-    """The aliases of `new`, as `old` says them where it says the same or where `new` does not know."""
-    return old.aliases if same_aliases(old, new) or new.aliases is None else new.aliases
 
 
 def _leads_to(old: IndexSpec, changes: Mapping[str, Any], target: IndexSpec) -> bool:

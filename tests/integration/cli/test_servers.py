@@ -132,7 +132,7 @@ def test_a_server_that_may_not_save(ready, own_server, tmp_path):
         ("http://localhost:6379", "no Redis URL"),
         ("localhost:6379", "no Redis URL"),
         ("redis://h?db=first", "'db'"),
-        ("redis://h?databse=1", "databse"),
+        ("redis://h?databse=1", "parameter 1 behind the ? is unknown (expected one of db, "),
         ("redis://[::1", "no Redis URL"),
         ("embedded://folder", "names no folder"),
         ("", "no Redis is named"),
@@ -141,6 +141,23 @@ def test_a_server_that_may_not_save(ready, own_server, tmp_path):
 def test_an_url_that_cannot_be_read(ready, monkeypatch, url, said):
     monkeypatch.delenv("REDIS_URL")
     one_line(ready("--redis", url, "status"), 2, said)
+
+
+@pytest.mark.parametrize("parameters", ["/5", "?db=5", "/0?db=5"])
+def test_another_database_is_refused_before_anything_is_written(ready, client, emptied_url, parameters):
+    base = emptied_url.rpartition("/")[0]
+    for words in ALL:
+        ran = ready("--redis", base + parameters, *words)
+        one_line(ran, 2, "RediSearch indexes database 0 only (expected database 0, found 5 in --redis)")
+    assert client.info("keyspace") == {}
+
+
+def test_another_database_over_a_socket_is_refused(ready, own_server, tmp_path):
+    server = own_server(unix_socket=tmp_path / "redis.sock")
+    one_line(ready("--redis", f"{server.url}?db=5", "upgrade"), 2, "database 0 only")
+    with redis.Redis.from_url(server.url) as client:
+        assert client.info("keyspace") == {}
+    assert ready("--redis", f"{server.url}?db=0", "upgrade").code == 0
 
 
 def test_no_url_at_all(ready, monkeypatch):

@@ -189,6 +189,56 @@ class TestIntrospect:
         assert "beside the other specs:" in out
         assert "the index name `idx:cat` is already taken" in out
 
+    @pytest.mark.usefixtures("by_hand")
+    def test_aliases_that_nobody_named_are_a_line_to_fill_in(self, cli, project):
+        code, out, err = cli("introspect", "idx:cat")
+        assert code == 0, err
+        text = (project / "specs" / "cat.yaml").read_text()
+        assert "FT.INFO does not list aliases" in out
+        assert "FT.INFO does not list aliases" in text
+        assert "\n  # aliases: []  # or all names that lead here\n" in text
+        # What the line becomes, once the sign before it is taken away.
+        (project / "specs" / "cat.yaml").write_text(text.replace("  # aliases: []", "  aliases: []"))
+        assert load_specs([project / "specs"]).specs[0].index.aliases == ()
+
+    @pytest.mark.usefixtures("by_hand")
+    def test_aliases_that_were_named_are_asked_for(self, cli, client: redis.Redis, project):
+        client.execute_command("FT.ALIASADD", "live", "idx:cat")
+        client.execute_command("FT.ALIASADD", "all", "idx:cat")
+        code, out, err = cli("introspect", "idx:cat", "--alias", "live", "--alias", "all", "--alias", "live")
+        assert code == 0, err
+        text = (project / "specs" / "cat.yaml").read_text()
+        assert load_specs([project / "specs"]).specs[0].index.aliases == ("all", "live")
+        assert "does not list aliases" not in out + text
+        assert "#" not in text.partition("version:")[2]
+        # As an alias: that is the name then, and what the index is called is said.
+        code, out, _ = cli("introspect", "live", "--alias", "all", "-o", "live.yaml")
+        assert code == 3  # beside cat.yaml, which has these names
+        spec = load_specs([project / "live.yaml"]).specs[0]
+        assert spec.index.names == ("live", "all")
+        assert "the index behind 'live' is itself called 'idx:cat'" in out
+
+    @pytest.mark.usefixtures("by_hand")
+    def test_that_there_are_none_can_be_said(self, cli, project):
+        assert cli("introspect", "idx:cat", "--no-aliases")[0] == 0
+        assert load_specs([project / "specs"]).specs[0].index.aliases == ()
+
+    @pytest.mark.usefixtures("by_hand")
+    def test_what_is_no_alias_of_the_index_is_refused(self, cli, client: redis.Redis, project):
+        client.execute_command("FT.CREATE", "idx:dog", "SCHEMA", "x", "TAG")
+        client.execute_command("FT.ALIASADD", "dogs", "idx:dog")
+        client.execute_command("FT.ALIASADD", "live", "idx:cat")
+        for words, told in (
+            (("idx:cat", "--alias", "nobody"), "there is no alias 'nobody' on this server"),
+            (("idx:cat", "--alias", "dogs"), "'dogs' leads to index 'idx:dog' (expected to 'idx:cat')"),
+            (("idx:cat", "--alias", "idx:dog"), "'idx:dog' leads to index 'idx:dog' (expected to"),
+            (("live", "--alias", "idx:cat"), "'idx:cat' is the index itself (expected an alias of it)"),
+            (("idx:cat", "--alias", "live", "--no-aliases"), "exclude each other"),
+        ):
+            code, _, err = cli("introspect", *words)
+            assert (code, told in err) == (2, True), err
+        assert not (project / "specs").exists()
+
     def test_an_unknown_index(self, cli, client: redis.Redis):
         client.execute_command("FT.CREATE", "idx:dog", "SCHEMA", "x", "TAG")
         code, _, err = cli("introspect", "idx:cat")

@@ -168,6 +168,34 @@ class TestCheck:
         ]
         assert done.out.endswith("3 errors\n")
 
+    def test_an_index_without_alias_asks_for_a_new_name_at_its_line(self, vecmigrate, skills, spec):
+        edit(spec, "  name: idx:skill\n", "  name: idx:own\n  alias: false\n")
+        assert vecmigrate("revision", "--autogenerate", "-m", "own name", "--rev-id", "b1").code == 0
+        vecmigrate("generate")
+        assert vecmigrate("check").code == 0
+        edit(spec, "m: 16", "m: 32")
+        hint = "write `name: idx:own_2` under `index` in line 5 of specs/skill.yaml"
+        done = vecmigrate("check")
+        assert done.code == 3
+        first, second, *_ = done.out.splitlines()
+        assert first.startswith(
+            "specs/skill.yaml:5:3: skill needs a new index (m 16 → 32 (rebuild)), and 'idx:own'"
+        )
+        assert first.endswith(hint)
+        assert second.endswith(
+            "give the spec another index.name, then run `vecmigrate revision --autogenerate -m …`"
+        )
+        done = vecmigrate("revision", "--autogenerate", "-m", "more links", "--rev-id", "c1")
+        assert (done.code, hint in done.err) == (3, True)
+        # What it says is done, and that is all that was missing.
+        edit(spec, "name: idx:own\n", "name: idx:own_2\n")
+        assert vecmigrate("revision", "--autogenerate", "-m", "more links", "--rev-id", "c1").code == 0
+        text = (skills / "migrations" / "c1_more_links.py").read_text()
+        assert 'op.rebuild_index("skill", embedding={"m": 32}, index={"name": "idx:own_2"})' in text
+        assert "the new one is called idx:own_2 itself" in " ".join(text.split())
+        vecmigrate("generate")
+        assert vecmigrate("check").code == 0
+
     def test_a_broken_spec_and_a_broken_script(self, vecmigrate, skills, spec):
         edit(spec, "m: 16", "m: 1")
         (skills / "migrations" / "b1.py").write_text('revision = "b1"\ndown_revision = "zz"\n')

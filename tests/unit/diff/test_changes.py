@@ -55,6 +55,8 @@ def found(old: IndexSpec, new: IndexSpec) -> list[str]:
         ({"drop_fields": ["shop"]}, ["nothing skill.shop field"]),
         # in place
         ({"fields": {"year": {"type": "numeric"}}}, ["in_place skill.year field"]),
+        ({"index": {"aliases": []}}, ["in_place skill index.aliases"]),
+        ({"index": {"aliases": ["live"]}}, ["in_place skill index.aliases"]),
         ({"fields": {"same": {"type": "tag", "path": "title"}}}, ["in_place skill.same field"]),
         ({"shop": {"index": True}}, ["in_place skill.shop index"]),
         # rebuild
@@ -68,6 +70,11 @@ def found(old: IndexSpec, new: IndexSpec) -> list[str]:
         ({"drop_fields": ["title"]}, ["rebuild skill.title field"]),
         ({"index": {"stopwords": []}}, ["rebuild skill index.stopwords"]),
         ({"index": {"filter": "@year > 2"}}, ["rebuild skill index.filter"]),
+        ({"index": {"alias": False}}, ["rebuild skill index.alias"]),
+        (
+            {"index": {"alias": False, "name": "idx:skill_2"}},
+            ["rebuild skill index.name", "rebuild skill index.alias"],
+        ),
         ({"fields": {"title": {"type": "tag"}}}, ["rebuild skill.title type"]),
         (
             {"fields": {"exact": {"type": "vector", "dims": 4, "path": "embedding", "algorithm": "flat"}}},

@@ -7,6 +7,7 @@ import pytest
 from vecmigrate.diff.drift import Expected, Live, drift, neighbours, unseen
 from vecmigrate.search.from_info import propose
 from vecmigrate.spec.build import spec_from_mapping
+from vecmigrate.spec.change import change_spec
 
 
 def info(prefix: str = "cat:", *, name: str = "idx:cat", kind: str = "HASH", dim: int = 2) -> dict:
@@ -56,6 +57,31 @@ def test_nothing_differs():
 )
 def test_aliases_and_indexes(indexes, target, found):
     assert codes(CAT, Live({name: info() for name in indexes}, {"idx:cat": target})) == found
+
+
+@pytest.mark.parametrize(
+    ("targets", "found"),
+    [
+        ({"live": "idx:cat@a1", "all": "idx:cat@a1"}, []),
+        ({"live": None, "all": "idx:cat@a1"}, ["missing-alias"]),
+        ({"live": "other", "all": None}, ["other-alias", "missing-alias"]),
+        # Nobody asked for them.
+        ({}, []),
+    ],
+)
+def test_further_aliases(targets, found):
+    spec = spec_from_mapping(propose(info(), index="idx:cat", name="cat", aliases=["live", "all"]).mapping)
+    live = Live({"idx:cat@a1": info(), "other": info("dog:")}, {"idx:cat": "idx:cat@a1", **targets})
+    # In the order of the spec, which introspect sorts.
+    assert sorted(codes(Expected(spec, "idx:cat@a1"), live)) == sorted(found)
+
+
+def test_an_index_that_carries_its_own_name_is_no_shadow():
+    spec = change_spec(SPEC, {"index": {"alias": False}})
+    own = Expected(spec, "idx:cat")
+    assert codes(own, Live({"idx:cat": info()}, {"idx:cat": "idx:cat"})) == []
+    assert codes(own, Live({}, {"idx:cat": None})) == ["missing-index"]
+    assert codes(own, Live({"other": info()}, {"idx:cat": "other"})) == ["other-alias", "missing-index"]
 
 
 def test_a_name_that_the_ledger_gives_is_as_good():

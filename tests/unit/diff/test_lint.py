@@ -256,6 +256,38 @@ class TestRenames:
         assert only(codes(base, now), "alias-renamed").place == "specs/skill.yaml:4"
         none(codes(base, base), "alias-renamed")
 
+    def test_of_a_further_alias(self, side):
+        named = SKILL.replace("idx:skill\n", "idx:skill\n  aliases: [live, all]\n")
+        fewer = named.replace("live, all", "all")
+        found = only(codes(side(skill=named), side(skill=fewer)), "alias-renamed")
+        assert (found.place, found.message) == ("specs/skill.yaml:5", "skill is no longer queried as live")
+        none(codes(side(skill=fewer), side(skill=named)), "alias-renamed")
+        # A spec that does not know them takes none away.
+        none(codes(side(skill=named), side(skill=SKILL)), "alias-renamed")
+
+
+class TestNameTaken:
+    OWN = SKILL.replace("idx:skill\n", "idx:skill\n  alias: false\n")
+
+    def test_a_new_index_needs_a_new_name(self, side):
+        base, now = side(skill=self.OWN), side(skill=self.OWN.replace("m: 16", "m: 32"))
+        found = only(codes(base, now), "name-taken")
+        assert found.place == "specs/skill.yaml:4"
+        assert "skill needs a new index (m 16 → 32 (rebuild))" in found.message
+        assert found.fix == "write `name: idx:skill_2` under `index` in line 4 of specs/skill.yaml"
+        mended = self.OWN.replace("m: 16", "m: 32").replace("idx:skill\n", "idx:skill_2\n")
+        none(codes(base, side(skill=mended)), "name-taken")
+
+    def test_so_does_an_index_that_gives_up_its_alias(self, side):
+        found = only(codes(side(skill=SKILL), side(skill=self.OWN)), "name-taken")
+        assert "the alias of the one that is there" in found.message
+
+    def test_what_needs_no_new_index_does_not(self, side):
+        base = side(skill=self.OWN)
+        added = self.OWN.replace("  level:", "  year: {type: numeric}\n  level:")
+        none(codes(base, side(skill=added)), "name-taken")
+        none(codes(side(skill=SKILL), side(skill=SKILL.replace("m: 16", "m: 32"))), "name-taken")
+
 
 class TestDocuments:
     def test_other_dimensions_need_other_vectors(self, side):

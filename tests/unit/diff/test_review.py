@@ -22,6 +22,7 @@ from vecmigrate.diff.sides import Migration, Side, Step
 from vecmigrate.diff.suppress import read_suppressions
 from vecmigrate.search.memory import estimate
 from vecmigrate.spec.build import spec_from_mapping
+from vecmigrate.spec.change import change_spec
 from vecmigrate.spec.model import Hnsw, IndexSpec, Location
 
 VECTOR = {"type": "vector", "dims": 8, "metric": "cosine", "algorithm": "hnsw", "m": 16}
@@ -99,6 +100,27 @@ class TestOrder:
         report = of(spec(), spec(alias="idx:abilities"))
         assert names(report) == ["expand", "deploy", "contract"]
         assert "old name" in report.indexes[0].deployment.stages[-1].action
+
+    def test_without_an_alias_each_release_asks_its_own_index(self):
+        # The metric, a field that goes: whatever pods of two releases could not share.
+        fields = {"title": {"type": "text"}, "level": {"type": "tag"}}
+        behind = spec("skill", "idx:skill", None, fields)
+        old = change_spec(behind, {"index": {"name": "idx:a", "alias": False}})
+        new = change_spec(
+            old, {"index": {"name": "idx:b"}, "embedding": {"metric": "l2"}, "drop_fields": ["level"]}
+        )
+        report = of(old, new)
+        assert names(report) == ["expand", "deploy", "contract"]
+        assert "under the new name; the old one keeps the old name" in report.indexes[0].order[0].action
+        assert "old name" in report.indexes[0].order[-1].action
+        # Documents that have to be written anew are shared all the same.
+        moved = change_spec(old, {"index": {"name": "idx:b"}, "embedding": {"dims": 16}})
+        assert "old and new pods need different indexes" in of(old, moved).indexes[0].order[0].action
+
+    def test_further_aliases_cost_nothing(self):
+        report = of(spec(), spec(aliases=["live"]))
+        assert names(report) == ["expand", "deploy"]
+        assert report.indexes[0].cost.describe() == "no document and no index is touched"
 
     def test_a_new_name_costs_nothing(self):
         report = of(spec(), spec(alias="idx:abilities"))

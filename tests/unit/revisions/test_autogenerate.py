@@ -331,3 +331,122 @@ def changed(draw: st.DrawFn, old: IndexSpec) -> dict[str, Any]:
     if draw(st.booleans()):
         mapping["index"]["name"] = "idx:other"
     return mapping
+
+
+class TestAliases:
+    def test_only_they_change(self):
+        text = body([skill()], [skill(index__aliases=["live", "other"])])
+        assert text == '    op.set_aliases("skill", ["live", "other"])'
+        assert body([skill(index__aliases=["live"])], [skill(index__aliases=[])]) == (
+            '    op.set_aliases("skill", [])'
+        )
+
+    def test_to_know_that_there_are_none_is_written_down(self):
+        made = draft(by_name(skill()), [skill(index__aliases=[])])
+        assert made.body() == '    op.set_aliases("skill", [])'
+        assert [change.kind for change in made.diff.changes] == ["in_place"]
+
+    def test_a_spec_that_does_not_know_them_leaves_them(self):
+        old = skill(index__aliases=["live"])
+        made = draft(by_name(old), [skill()])
+        assert made.calls == ()
+        assert "`aliases: []` takes them away" in made.diff.changes[0].describe()
+        text = body([old], [skill(fields__embedding__m=32)])
+        assert text == '    op.rebuild_index("skill", embedding={"m": 32})'
+
+    def test_with_a_rebuild_they_go_along(self):
+        text = body([skill()], [skill(index__aliases=["live"], fields__embedding__m=32)])
+        assert text == '    op.rebuild_index("skill", embedding={"m": 32}, index={"aliases": ["live"]})'
+
+    def test_beside_a_field_that_is_added(self):
+        new = skill(index__aliases=["live"], fields__year={"type": "numeric"})
+        assert body([skill()], [new]).splitlines() == [
+            '    op.set_aliases("skill", ["live"])',
+            '    op.alter_index("skill", add={"year": {"type": "numeric"}})',
+        ]
+
+    def test_one_that_becomes_the_name(self):
+        old = skill(index__aliases=["live", "all"])
+        new = skill(index__name="live", index__aliases=["all"])
+        assert body([old], [new]) == '    op.rename_index("skill", index_name="live")'
+        kept = skill(index__name="live", index__aliases=["all", "idx:skill"])
+        assert body([old], [kept]).splitlines() == [
+            '    op.rename_index("skill", index_name="live")',
+            '    op.set_aliases("skill", ["all", "idx:skill"])',
+        ]
+
+    @pytest.mark.parametrize("rebuilt", [False, True])
+    def test_one_that_goes_over_to_another_index_is_given_up_first(self, rebuilt: bool):
+        more = {"fields__embedding__m": 32} if rebuilt else {}
+        other = {"name": "other", "index__prefix": "other:", "key": "other_id"}
+        first = skill(index__aliases=["live", "a"])
+        second = skill(**other, index__name="idx:other", index__aliases=["b"])
+        new = [
+            skill(index__aliases=["b", "a"], **more),
+            skill(**other, index__name="idx:other", index__aliases=["live"], **more),
+        ]
+        text = body([first, second], new)
+        assert text.startswith('    op.set_aliases("skill", ["a"])\n    op.set_aliases("other", [])\n')
+        assert body([first], [skill(), skill(**other, index__name="live")]).startswith(
+            '    op.set_aliases("skill", ["a"])\n    op.create_index('
+        )
+
+    def test_one_of_an_index_that_is_dropped(self):
+        other = {"name": "other", "index__prefix": "other:", "key": "other_id", "fields__title": None}
+        new = skill(**other, index__name="idx:other", index__aliases=["live"])
+        made = draft(by_name(skill(index__aliases=["live"])), [new])
+        assert [call.name for call in made.calls] == ["drop_index", "create_index"]
+
+
+class TestWithoutAlias:
+    OWN = skill(index__alias=False)
+
+    def test_a_new_name_is_a_new_index(self):
+        text = body([self.OWN], [skill(index__alias=False, index__name="idx:skill_2")])
+        assert text == '    op.rebuild_index("skill", index={"name": "idx:skill_2"})'
+        new = skill(index__alias=False, index__name="idx:skill_2", fields__embedding__m=32)
+        text = body([self.OWN], [new])
+        assert text == ('    op.rebuild_index("skill", embedding={"m": 32}, index={"name": "idx:skill_2"})')
+
+    def test_what_needs_no_new_index_needs_no_name(self):
+        text = body([self.OWN], [skill(index__alias=False, fields__year={"type": "numeric"})])
+        assert text == '    op.alter_index("skill", add={"year": {"type": "numeric"}})'
+        assert body([self.OWN], [skill(index__alias=False, index__aliases=["live"])]) == (
+            '    op.set_aliases("skill", ["live"])'
+        )
+
+    def test_from_one_to_the_other(self):
+        text = body([skill()], [skill(index__alias=False, index__name="idx:skill_2")])
+        assert text == '    op.rebuild_index("skill", index={"name": "idx:skill_2", "alias": False})'
+        assert body([self.OWN], [skill()]) == '    op.rebuild_index("skill", index={"alias": None})'
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            (OWN, {"fields__embedding__m": 32}),
+            (OWN, {"fields__embedding__metric": "l2"}),
+            (OWN, {"fields__shop": None, "fields__title__weight": 2}),
+            (OWN, {"fields__embedding__dims": 8}),
+            (OWN, {"index__stopwords": []}),
+            (skill(), {}),
+            (skill(index__aliases=["live"]), {"index__name": "live", "index__aliases": []}),
+        ],
+    )
+    def test_the_same_name_cannot_be_built_again(self, old: IndexSpec, new: dict[str, Any]):
+        with pytest.raises(AutogenerateError) as raised:
+            draft(by_name(old), [skill(index__alias=False, **new)])
+        (found,) = [problem for problem in raised.value.problems if problem.code == "name-taken"]
+        name = new.get("index__name", "idx:skill")
+        assert "skill needs a new index (" in found.message
+        assert repr(name) in found.message
+        assert found.hint == f"write `name: {name}_2` under `index` in the spec"
+
+    def test_the_next_name_is_one_that_nobody_has(self):
+        old = skill(index__alias=False, index__name="idx:skill_2")
+        other = skill(
+            name="other", key="o", index__prefix="o:", index__name="x", index__aliases=["idx:skill_3"]
+        )
+        new = skill(index__alias=False, index__name="idx:skill_2", fields__embedding__m=32)
+        with pytest.raises(AutogenerateError) as raised:
+            draft(by_name(old, other), [new, other])
+        assert "`name: idx:skill_4`" in str(raised.value.problems[0].hint)

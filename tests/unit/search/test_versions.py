@@ -76,6 +76,35 @@ def test_the_message_names_what_is_needed_and_what_is_there() -> None:
     )
 
 
+@pytest.mark.parametrize("datatype", ["int8", "uint8"])
+@pytest.mark.parametrize("algorithm", ["flat", "hnsw"])
+@pytest.mark.parametrize(
+    "other", [{"type": "tag"}, {"type": "text"}, {"type": "numeric"}, {"type": "geo"}, {"type": "geoshape"}]
+)
+@pytest.mark.parametrize("version", [(8, 0, 0), (8, 0, 5), (8, 2, 0), (8, 4, 1), (8, 8, 3)])
+def test_integers_under_cosine_beside_a_field_to_filter_by_corrupt_redis_8(
+    datatype: str, algorithm: str, other: dict[str, object], version: versions.Version
+) -> None:
+    spec = spec_of(embedding=vector(datatype=datatype, algorithm=algorithm, metric="cosine"), label=other)
+    with pytest.raises(ServerTooOldError, match=r"MOD-17243.* in 'embedding' beside .* 'label'"):
+        versions.require(spec, ServerVersion(REDIS, version))
+    # What the message suggests.
+    versions.require(spec, ServerVersion(REDIS, (8, 10, 0)))
+    for ways_out in (
+        spec_of(embedding=vector(datatype="float16", algorithm=algorithm, metric="cosine"), label=other),
+        spec_of(embedding=vector(datatype=datatype, algorithm=algorithm, metric="l2"), label=other),
+        spec_of(
+            embedding=vector(datatype=datatype, algorithm=algorithm, metric="cosine"),
+            label={**other, "index": False},
+        ),
+        spec_of(embedding=vector(datatype=datatype, algorithm=algorithm, metric="cosine")),
+        spec_of(
+            embedding=vector(datatype=datatype, algorithm=algorithm, metric="cosine"), meta={"type": "json"}
+        ),
+    ):
+        versions.require(ways_out, ServerVersion(REDIS, version))
+
+
 def test_a_server_without_the_module_has_nothing() -> None:
     with pytest.raises(ServerTooOldError, match=r"the server has no RediSearch on Redis 7\.0\.15"):
         versions.require(spec_of(), ServerVersion((7, 0, 15), None))

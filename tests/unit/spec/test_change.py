@@ -132,7 +132,9 @@ def test_any_spec_leads_to_any_other(data: st.DataObject):
     old, new = (spec_from_mapping(data.draw(spec_mappings(name="item", helpers=False))) for _ in range(2))
     changes = changes_between(old, new)
     reached = change_spec(old, changes)
-    same_names = dataclasses.replace(new, index=dataclasses.replace(new.index, name=old.index.name))
+    # An alias is renamed by an operation of its own; an index that has the name itself is another one.
+    kept = old.index.name if old.index.alias and new.index.alias else new.index.name
+    same_names = dataclasses.replace(new, index=dataclasses.replace(new.index, name=kept))
     assert same_index(reached, same_names)
     assert same_index(change_spec(reached, changes_between(reached, old)), old)
     assert (changes == {}) == same_index(old, same_names)
