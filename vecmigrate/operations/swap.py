@@ -317,6 +317,9 @@ class Swap:
             told.append(f"{old} kept")
         elif old and old != self.physical and context.registry.is_ours(old):
             context.registry.drop(old)
+        for build in context.registry.leftovers(self.new.spec.name):
+            # Also what was replaced and is gone: the registry would say for good that it is ours.
+            context.registry.drop(build.physical)
         context.step.put({"outcome": ", ".join(told)})
 
 
