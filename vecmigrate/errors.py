@@ -99,14 +99,17 @@ class Problem:
         return printable(f"{place}: {label}{self.message}{expected}{hint}")
 
 
-def printable(text: str) -> str:
+def printable(text: str, *, but: str = "") -> str:
     """`text` as one line that says something, and does nothing to whoever shows it.
 
     Specs, scripts, names of files and answers of servers are written by others. So what would end the line,
     move a cursor, change a colour or turn the reading direction is written out as an escape, as in `\\x1b`.
     So is what the runner of GitHub Actions takes for a command: `::` where a line begins, and `##[` anywhere.
+    The letters in `but` stay as they are.
     """
-    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    shown = "".join(
+        letter if letter.isprintable() or letter in but else repr(letter)[1:-1] for letter in text
+    )
     begin = len(shown) - len(shown.lstrip())
     if shown.startswith("::", begin):
         shown = f"{shown[:begin]}\\x3a{shown[begin + 1 :]}"
@@ -114,8 +117,8 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """The same of a text whose line ends are meant."""
-    return "\n".join(map(printable, text.split("\n")))
+    """The same of a text whose line ends and tabs are meant."""
+    return "\n".join(printable(line, but="\t") for line in text.split("\n"))
 
 
 class SpecError(VecmigrateError):

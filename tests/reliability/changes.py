@@ -365,10 +365,9 @@ def ends_without_kept(world: World, change: Change) -> None:
     differing = [name for name in same if found.ledger[name] != wanted.ledger[name]]
     if surplus or missing or differing or found.documents != wanted.documents:
         raise EndedWrongError(found.against(wanted))
-    if found.ledger["owned and gone"] > wanted.ledger["owned and gone"]:
-        raise EndedWrongError(
-            f"the registry still knows {found.ledger['owned and gone']} indexes that are gone"
-        )
+    stale = found.ledger["owned and gone"] - found.ledger["kept and gone"]
+    if stale > wanted.ledger["owned and gone"]:
+        raise EndedWrongError(f"the registry still knows {stale} indexes that are gone and not kept either")
 
 
 def moment(world: World, change: Change, share: float | None = None) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from vecmigrate.commands.database import Session, applied_revisions
 from vecmigrate.commands.locked import locked
 from vecmigrate.errors import MissingIndexError, OperationError
-from vecmigrate.operations import indexes
+from vecmigrate.operations import checked, indexes
 from vecmigrate.operations.base import RunOptions
 from vecmigrate.operations.progress import Progress, Silent
 from vecmigrate.operations.registry import IndexRecord
@@ -207,11 +207,10 @@ def _rebuilt(
     context = RunContext(
         record.revision, state, _Scratch(), progress or Silent(), RunOptions(), server, session.client, writer, "h"
     )  # fmt: skip  # the fields read best in one go
-    if fault.kind == "incomplete_scan":
-        writer.lease.check()
     wanted = record.physical if index.spec.index.alias and "@" in record.physical else index.physical
     physical = indexes.build(context, index.spec, wanted)
-    indexes.wait_until_indexed(context, physical, physical)
+    indexes.wait_until_built(context, physical, physical)
+    found = checked.check(context, physical, index.spec)
     names = indexes.aliases(index.spec, record.aliases) if index.published else ()
     built = IndexRecord(
         record.name, physical, "created", record.revision, tuple(item for item in names if item != physical)
@@ -222,9 +221,12 @@ def _rebuilt(
     superseded = record.physical if physical != record.physical else None
     context.registry.point(built, over_plain=hidden, superseded=superseded)
     if superseded is not None:
-        # An incomplete one goes; of one that is gone the registry would say for good that it is ours.
+        # The server does not take up a scan that it gave up, so that index goes; and of one that is gone the
+        # registry would say for good that it is ours.
         context.registry.drop(superseded)
-    return Mended(record.name, fault.kind, record.physical, f"{physical} was built anew, from the migrations")
+    counts = ", ".join(("", *checked.told(found)))
+    action = f"{physical} was built anew, from the migrations{counts}"
+    return Mended(record.name, fault.kind, record.physical, action)
 
 
 def _forget_gone(session: Session, writer: LedgerWriter, name: str | None) -> list[Mended]:

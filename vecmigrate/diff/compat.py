@@ -56,9 +56,14 @@ class Effect:
 _NONE: Final = Effect()
 
 
-def effect(change: Change, old: IndexSpec, new: IndexSpec) -> Effect:
-    """What a change from `old` to `new` means to helpers of the other release."""
+def effect(change: Change, old: IndexSpec, new: IndexSpec, *, apart: bool = False) -> Effect:
+    """What a change from `old` to `new` means to helpers of the other release.
+
+    With `apart` each release asks an index of its own: only what they store meets, in both indexes.
+    """
     if change.kind == "nothing":
+        return _NONE
+    if apart and change.kind == "rebuild" and change.option not in ("index.name", "type", "path"):
         return _NONE
     if change.option in _ABILITIES:
         able, what = _ABILITIES[change.option]
@@ -79,6 +84,13 @@ def effect(change: Change, old: IndexSpec, new: IndexSpec) -> Effect:
 def _of_index(change: Change, old: IndexSpec, new: IndexSpec) -> Effect:
     if change.option == "index.name":
         return Effect(new_fails=f"they ask for {new.index.name}, which is not there yet")
+    if change.option == "index.aliases":
+        gone = [name for name in old.index.aliases or () if name not in new.index.names]
+        more = [name for name in new.index.aliases or () if name not in old.index.names]
+        return Effect(
+            old_fails=f"{', '.join(gone)} leads nowhere" if gone else None,
+            new_fails=f"{', '.join(more)} is not there yet" if more else None,
+        )
     if change.option == "index.storage":
         return _both("documents are stored in another form")
     if change.option == "index.prefix" and old.prefix != new.prefix:

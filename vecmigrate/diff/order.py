@@ -82,16 +82,18 @@ def deployment(changes: Sequence[Change], old: IndexSpec | None, new: IndexSpec 
         renamed = any(change.option.startswith("helpers.") or change.option == "key" for change in changes)
         with_callers = "the generated code together with its callers" if renamed else "at any time"
         return Deployment((Stage("deploy", f"{with_callers}; no migration is needed"),), (_OLDER,))
-    # With a new index of a new name (`alias: false`) each release asks its own.
-    own = any(change.option == "index.name" and change.kind == "rebuild" for change in changes)
-    shared = [change for change in changes if not (own and change.kind == "rebuild")]
-    judged = [_Judged(change, effect(change, old, new)) for change in shared]
+    judged = [_Judged(change, effect(change, old, new, apart=_gets_own_index(changes))) for change in changes]
     apart = [item for item in judged if item.effect.old_fails and item.effect.new_fails]
     if apart:
         return _side_by_side(apart)
     helpers_first = [item for item in judged if item.effect.old_fails]
     index_first = [item for item in judged if item.effect.new_fails]
     return _in_order(changes, helpers_first, index_first)
+
+
+def _gets_own_index(changes: Sequence[Change]) -> bool:
+    """Whether each release asks an index of its own, by a name of its own (`alias: false`)."""
+    return any(change.option == "index.name" and change.kind == "rebuild" for change in changes)
 
 
 def _in_order(
@@ -109,7 +111,7 @@ def _in_order(
     }.get(kind, "writes the documents, and indexes them anew")
     if touches_names_only(changes):
         means = "writes down the new name; the index stays as it is"
-    if any(change.option == "index.name" and change.kind == "rebuild" for change in changes):
+    if _gets_own_index(changes):
         means = "builds a second index under the new name; the old one keeps the old name"
     elif renamed:
         means += "; both names lead to it"
@@ -136,7 +138,7 @@ def _in_order(
         why = _reasons(index_first, old=False)
         return Deployment(
             (
-                Stage("expand", f"{_UPGRADE} {means}; the old helpers go on working with it"),
+                Stage("expand", f"{_UPGRADE} {means}; the old helpers go on working"),
                 Stage("deploy", f"the services, after that: with the old index the new helpers fail ({why})"),
                 *after,
             ),

@@ -31,6 +31,7 @@ from vecmigrate.spec.model import IndexSpec, Location
 
 _Mapping = dict[str, Any]
 
+_COMMAND: Final = "`vecmigrate revision --autogenerate -m …`"
 # Documents or vectors that have to be written anew: no operation does that by itself.
 _UNDONE: Final = ("rewrite", "re_embed")
 
@@ -67,8 +68,8 @@ class Verdict:
     """What autogenerate makes of some changes, without writing anything.
 
     `refused` are the changes that no operation carries out, each with a problem that says what to do by
-    hand, and `ambiguous` a problem for each possible rename. `names` has a problem for each spec that needs a new
-    index and says no free name for it. Where there is any, no script is written at all.
+    hand; `ambiguous` has a problem for each possible rename, `names` one for each spec that needs another
+    `index.name`. Where there is any, no script is written at all.
     """
 
     diff: Diff
@@ -83,23 +84,25 @@ class Verdict:
 
     def hint(self, change: Change) -> str:
         """How a pending change gets into a migration: what autogenerate says of it, or that it writes it."""
-        if change.index in self.names and change.key not in self.instead:
-            return "give the spec another index.name, then run `vecmigrate revision --autogenerate -m …`"
         return self.instead.get(change.key, self.advice)
 
     @property
     def instead(self) -> dict[ChangeKey, str]:
         """Key of each change that is refused → what to do instead."""
-        return {change.key: problem.hint for change, problem in self.refused if problem.hint}
+        renamed = {
+            change.key: f"give the spec another index.name, then run {_COMMAND}"
+            for change in self.diff.pending
+            if change.index in self.names
+        }
+        return renamed | {change.key: problem.hint for change, problem in self.refused if problem.hint}
 
     @property
     def advice(self) -> str:
         """What to do about the changes that are not refused."""
-        command = "`vecmigrate revision --autogenerate -m …`"
         if not self.problems:
-            return f"run {command}"
+            return f"run {_COMMAND}"
         first = self.problems[0]
-        return f"{command} writes this once something else is decided: {first.message}"
+        return f"{_COMMAND} writes this once something else is decided: {first.message}"
 
 
 def verdict(
@@ -111,7 +114,7 @@ def verdict(
         found,
         tuple(_undone(state, specs, found)),
         tuple(map(_ambiguity, found.ambiguous)),
-        names_wanted(state, specs, found),
+        _names_wanted(state, specs, found),
     )
 
 
@@ -283,7 +286,7 @@ def _undone(
         yield change, _problem(change.location, change.subject, code, change.describe(), hint)
 
 
-def names_wanted(
+def _names_wanted(
     state: Mapping[str, IndexSpec], specs: Sequence[IndexSpec], found: Diff
 ) -> dict[str, Problem]:
     """Spec name → the problem of one that needs a new index and has no free name, with what to write."""

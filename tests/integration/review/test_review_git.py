@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -183,6 +184,80 @@ def test_a_change_with_nothing_that_belongs_to_it(project, vecmigrate):
     assert done.codes() == ["generated-stale", "metric-changed", "state-differs"]
     assert done.finding("state-differs")["location"] == {"file": "specs/cat.yaml", "line": 10, "column": 5}
     assert vecmigrate("review", "--base", "main", "--fail-on", "never").code == 0
+
+
+def test_what_autogenerate_refuses_is_not_sent_to_it(project, vecmigrate):
+    edit(project / "specs" / "cat.yaml", "label: {type: tag}", 'label: {type: tag, separator: "|"}')
+    refused = vecmigrate("revision", "--autogenerate", "-m", "x")
+    assert refused.code == 3
+    done = review(vecmigrate)
+    fix = str(done.finding("state-differs")["fix"])
+    assert fix in refused.err
+    assert "--autogenerate" not in fix
+    assert done.finding("not-rewritten")["level"] == "error"
+    (problem,) = [line for line in vecmigrate("check").out.splitlines() if "separator" in line]
+    assert fix in problem
+    # What it says to do by hand is done, and nothing is left to find but what was decided.
+    call = fix.partition("and then ")[2].partition("; where")[0]
+    script(project, f"op.run(print, undo=print)\n    {call}")
+    assert vecmigrate("generate").code == 0
+    assert review(vecmigrate).codes() == []
+    assert vecmigrate("check").code == 0
+
+
+def test_from_hnsw_to_flat_and_back(project, vecmigrate):
+    edit(project / "specs" / "cat.yaml", "    algorithm: hnsw\n    m: 16\n", "    algorithm: flat\n")
+    assert vecmigrate("revision", "--autogenerate", "-m", "flat", "--rev-id", "0002").code == 0
+    order, back = orders(review(vecmigrate))
+    assert [name for name, _ in order] == ["deploy", "contract", "contract"]
+    assert "they send EF_RUNTIME, which FLAT refuses" in order[0][1]
+    assert back[0].startswith("`vecmigrate rollback cat`")
+    commit("flat")
+    git("branch", "--force", "main")
+    edit(project / "specs" / "cat.yaml", "    algorithm: flat\n", "    algorithm: hnsw\n    m: 16\n")
+    assert vecmigrate("revision", "--autogenerate", "-m", "hnsw", "--rev-id", "0003").code == 0
+    order, back = orders(review(vecmigrate))
+    assert [name for name, _ in order] == ["expand", "deploy", "contract"]
+    assert back[0].startswith("deploy the older services")
+    text = vecmigrate("review", "--base", "main").out
+    assert "  to go back: deploy the older services, everywhere; then `vecmigrate rollback cat`" in text
+
+
+def orders(done: Ran) -> tuple[list[tuple[str, str]], list[str]]:
+    (index,) = json.loads(done.out)["indexes"]
+    return [(stage["name"], stage["action"]) for stage in index["order"]], index["back"]
+
+
+HOSTILE = "cat:\n::add-mask::x\n##[add-mask]y\u202e\x85<img src=x>|@everybody|`"
+
+
+def test_what_a_pull_request_says_is_only_shown(project, vecmigrate):
+    edit(project / "specs" / "cat.yaml", '"cat:"', json.dumps(HOSTILE))
+    script(project, f"op.execute('SET', {HOSTILE!r}, '\\x1b[31m')", f"op.execute('DEL', {HOSTILE!r})")
+    comment = "  # vecmigrate: allow[metric-changed] \u202e ##[group]z"
+    edit(project / "specs" / "cat.yaml", "metric: cosine", f"metric: ip{comment}")
+    for words in ((), ("--format", "markdown"), ("--format", "json"), ("--format", "github")):
+        done = vecmigrate("review", "--base", "main", *words)
+        assert done.code == 3
+        assert len(done.out) > 200
+        for line in done.out.split("\n"):
+            assert line.isprintable(), ascii(line)
+            assert "##[" not in line
+            if "github" in words:
+                assert not line or re.match(r"::(error|warning|notice) file=", line)
+            else:
+                assert not line.lstrip().startswith("::")
+    text = vecmigrate("review", "--base", "main", "--format", "markdown").out
+    outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text.partition("<details>")[0])
+    assert "<img" not in outside.replace("\\<", "")
+    assert "@everybody" not in outside
+
+
+def test_a_reference_that_is_no_name(project, vecmigrate):
+    done = vecmigrate("review", "--base", "x\n::add-mask::x\x1b[31m")
+    assert done.code == 2
+    assert len(done.err.splitlines()) == 1
+    assert done.err.strip().isprintable()
 
 
 def test_levels_decide_the_exit_code(project, vecmigrate):

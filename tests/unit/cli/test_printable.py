@@ -42,7 +42,7 @@ def mapping(text: str, name: str) -> dict:
 
 def assert_harmless(text: str) -> None:
     for line in text.split("\n"):
-        assert line.isprintable(), ascii(line)
+        assert line.replace("\t", "").isprintable(), ascii(line)
         assert not line.lstrip().startswith("::"), line
         assert "##[" not in line, line
 

@@ -170,6 +170,13 @@ def test_the_reason_is_given():
     assert found.back[0].startswith("`vecmigrate rollback skill`")
 
 
+def test_a_further_alias_comes_before_who_asks_for_it_and_goes_after():
+    old, new = spec(aliases=["live"]), spec(aliases=["live", "more"])
+    assert (fails(old, new), fails(new, old)) == ("new", "old")
+    assert "more is not there yet" in deploy(old, new).stages[1].action
+    assert "more leads nowhere" in deploy(new, old).stages[0].action
+
+
 def test_another_alias_is_there_before_anybody_asks_for_it():
     old = spec()
     new = spec_from_mapping(

@@ -111,11 +111,16 @@ class TestOrder:
         )
         report = of(old, new)
         assert names(report) == ["expand", "deploy", "contract"]
-        assert "under the new name; the old one keeps the old name" in report.indexes[0].order[0].action
-        assert "old name" in report.indexes[0].order[-1].action
+        assert (
+            "under the new name; the old one keeps the old name"
+            in report.indexes[0].deployment.stages[0].action
+        )
+        assert "old name" in report.indexes[0].deployment.stages[-1].action
         # Documents that have to be written anew are shared all the same.
         moved = change_spec(old, {"index": {"name": "idx:b"}, "embedding": {"dims": 16}})
-        assert "old and new pods need different indexes" in of(old, moved).indexes[0].order[0].action
+        assert (
+            "old and new pods need different indexes" in of(old, moved).indexes[0].deployment.stages[0].action
+        )
 
     def test_further_aliases_cost_nothing(self):
         report = of(spec(), spec(aliases=["live"]))
