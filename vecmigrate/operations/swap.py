@@ -272,14 +272,15 @@ class Swap:
         names = tuple(name for name in self._aliases() if name != physical)
         new = IndexRecord(self.new.spec.name, physical, "created", self.new.revision, names)
         commands: list[tuple[str | bytes, ...]] = [context.kept.forgotten(physical)]
-        superseded = None
+        # What was live goes, unless it is kept or gives its name to an alias; also where it is gone already.
+        noted = context.registry.get(self.old.spec.name)
+        superseded = noted.physical if noted is not None and noted.physical != physical else None
         over = {old.physical} & set(names) if old is not None else set()
-        if old is not None and not over and old.physical != physical:
-            kept = self._kept(old)
-            if kept is not None:
-                commands.append(context.kept.stored(kept))
-            else:
-                superseded = old.physical
+        kept = self._kept(old) if old is not None and not over and old.physical != physical else None
+        if kept is not None:
+            commands.append(context.kept.stored(kept))
+        if kept is not None or over:
+            superseded = None
         context.registry.point(new, *commands, over_plain=over, superseded=superseded)
 
     def _kept(self, old: IndexRecord) -> Kept | None:
