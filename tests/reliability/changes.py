@@ -373,4 +373,4 @@ def ends_without_kept(world: World, change: Change) -> None:
 def moment(world: World, change: Change, share: float | None = None) -> int:
     """The number of the command at which it happens, drawn from the seed."""
     share = world.share if share is None else share
-    return 1 + int(share * (length(change, change.command) + 1))
+    return 1 + int(share * length(change, change.command))
