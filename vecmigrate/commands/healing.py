@@ -16,7 +16,7 @@ from vecmigrate.operations.registry import IndexRecord
 from vecmigrate.operations.state import State
 from vecmigrate.runtime.context import RunContext
 from vecmigrate.runtime.history import History
-from vecmigrate.runtime.kept import KeptLedger, read_kept
+from vecmigrate.runtime.kept import read_kept
 from vecmigrate.runtime.ledger import LedgerWriter
 from vecmigrate.runtime.look import Fault, look
 from vecmigrate.runtime.registry import Registry
@@ -218,10 +218,12 @@ def _rebuilt(
     hidden = indexes.hidden_by(context, built)
     if not drop_different:
         _refuse_different(session, built, hidden)
-    context.registry.point(built, over_plain=hidden)
-    if fault.kind == "incomplete_scan" and physical != record.physical:
-        # The server does not take a scan up again: the index that it gave up is replaced.
-        context.registry.drop(record.physical)
+    superseded = record.physical if physical != record.physical else None
+    context.registry.point(built, over_plain=hidden, superseded=superseded)
+    if superseded is not None:
+        # The server does not take up a scan that it gave up, so that index goes; and of one that is gone the
+        # registry would say for good that it is ours.
+        context.registry.drop(superseded)
     counts = ", ".join(("", *checked.told(found)))
     action = f"{physical} was built anew, from the migrations{counts}"
     return Mended(record.name, fault.kind, record.physical, action)
@@ -232,7 +234,8 @@ def _forget_gone(session: Session, writer: LedgerWriter, name: str | None) -> li
     mended = []
     for item in read_kept(session.ledger).values():
         if name in (None, item.name) and index_info(session.client, item.what) is None:
-            KeptLedger(writer).forget(item.what)
+            # The registry as well: whoever makes an index of that name makes his own.
+            Registry(writer).drop(item.what)
             mended.append(
                 Mended(
                     item.name, "kept_gone", item.what, f"{item.what}, which was kept, is gone and forgotten"

@@ -102,7 +102,7 @@ def restore(context: Context, now: IndexState, wanted: IndexState) -> None:
         back = IndexRecord(name, kept.what, kept.origin, kept.revision, _aliases(target, record, kept.what))
         if not record.aliases and target.spec.index.alias:
             back = replace(back, aliases=())
-        registry.point(back, context.kept.forgotten(kept.what))
+        registry.point(back, context.kept.forgotten(kept.what), superseded=record.physical)
         context.step.put({"outcome": f"{kept.what} was kept and is live again"})
         _drop(context, record.physical)
     else:

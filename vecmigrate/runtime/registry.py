@@ -18,6 +18,9 @@ from vecmigrate.search import ddl, reply
 
 Words = Sequence[str | bytes]
 
+# The direction of no step: what is noted so is nobody's to go on with.
+_TO_GO = "-"
+
 
 def read_indexes(ledger: Ledger) -> dict[str, IndexRecord]:
     """The index of every spec, by its name, as the ledger has it."""
@@ -112,11 +115,22 @@ class Registry:
                 hint="run it again: another name is taken then",
             ) from error
 
-    def point(self, record: IndexRecord, *commands: Words, over_plain: Collection[str] = ()) -> None:
+    def point(
+        self,
+        record: IndexRecord,
+        *commands: Words,
+        over_plain: Collection[str] = (),
+        superseded: str | None = None,
+    ) -> None:
         """Let every alias of `record` lead to its index; see the protocol."""
         plain = [alias for alias in record.aliases if self._is_plain(alias, record, over_plain)]
         moves = [ddl.ft_alias_update(alias, record.physical) for alias in record.aliases]
         rest: list[Words] = [*self._stored(record), *commands]
+        if superseded is not None and self.is_ours(superseded):
+            # Whoever is killed before it is dropped leaves an index that the next one knows.
+            revision, _, step = self._place
+            doomed = Build(superseded, record.name, revision, _TO_GO, step)
+            rest.append(("HSET", self._writer.keys.builds, superseded, dump_record(doomed)))
         keys = self._keys
         rest += [("HDEL", OWNERS, name) for name in plain]
         for name in plain:
