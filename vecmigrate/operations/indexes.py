@@ -125,7 +125,8 @@ def live_name(context: Context, alias: str) -> str | None:
 def record_of(context: Context, index: IndexState) -> IndexRecord | None:
     """The index that the ledger has for `index`, where it is on the server; None where it is not.
 
-    An index of which the ledger knows nothing is adopted where it has the right definition and nobody owns it.
+    An index of which the ledger knows nothing is adopted where it has the right definition and nobody owns
+    it.
 
     Raises:
         IndexConflictError: The name is taken by an index that is not ours.
@@ -185,7 +186,8 @@ def hiding(name: str, physical: str, wrong: Iterable[str]) -> IndexConflictError
     return IndexConflictError(
         f"a plain index {name!r} hides the alias of that name, which leads to {physical!r}, and has another "
         f"definition ({', '.join(wrong)})",
-        hint=f"`vecmigrate heal --drop-different` drops {name} (documents stay); first stop whoever creates it",
+        hint=f"`vecmigrate heal --drop-different` drops {name} (documents stay); first stop whoever creates "
+        "it",
     )
 
 

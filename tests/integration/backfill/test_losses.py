@@ -94,9 +94,7 @@ def test_while_what_is_gone_is_being_removed(client, emptied_url, project, monke
     act = partial(VANISHING[way], client)
     monkeypatch.setattr(verifying, "_prune", once(act, verifying._prune, after=False))
     gone = NAMES[-10:]
-    go_up(
-        project, emptied_url, progress=BeforeVerifying(lambda: client.hdel("tool_embeddings", *gone))
-    )
+    go_up(project, emptied_url, progress=BeforeVerifying(lambda: client.hdel("tool_embeddings", *gone)))
     assert set(documents(client, "tool")) == set(NAMES) - set(gone)
 
 
@@ -323,7 +321,7 @@ def test_a_key_that_changes_its_type_meanwhile(client, emptied_url, project):
 
     with legacy.session(project, emptied_url) as session:
         downgrade(session, "base")
-    left = {key for key in client.scan_iter("tool_emb:*")}
+    left = set(client.scan_iter("tool_emb:*"))
     assert left == {b"tool_emb:late", *(b"tool_emb:" + name for name in (changed, gone, broken))}
 
 
