@@ -87,7 +87,9 @@ class Asking:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(60)
-        print(f"{type(self.pod).__name__}: asked {self.asked:,}, wrong {len(self.wrong)}, failed {len(self.failed)}")
+        print(
+            f"{type(self.pod).__name__}: asked {self.asked:,}, wrong {len(self.wrong)}, failed {len(self.failed)}"
+        )
 
     def _ask(self) -> None:
         while not self._stop.is_set():

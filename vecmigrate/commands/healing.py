@@ -88,7 +88,8 @@ def heal(
     Args:
         session: The server.
         name: The spec to look at; every one where it is None.
-        drop_different: Also drop a hiding index of another definition, after which its readers miss something.
+        drop_different: Also drop a hiding index of another definition, after which its readers miss
+            something.
         wait: How many seconds to wait for another runner to finish.
         progress: Who listens.
 
@@ -130,7 +131,17 @@ def mend(
         ]
         gone = [item for item in faults if item.kind in ("missing_index", "incomplete_scan")]
         if gone:
-            mended.append(_rebuilt(session, writer, history, record, gone[0], drop_different, progress))
+            mended.append(
+                _rebuilt(
+                    session,
+                    writer,
+                    history,
+                    record,
+                    gone[0],
+                    drop_different=drop_different,
+                    progress=progress,
+                )
+            )
         elif faults:
             mended += _pointed(session, writer, record, faults, drop_different=drop_different)
     return mended
@@ -163,7 +174,8 @@ def _pointed(
     if leave:
         registry.put(record)
     told = {
-        "hidden_alias": "a plain index {place} hid the alias; it was dropped, and the alias leads to {to} again",
+        "hidden_alias": "a plain index {place} hid the alias; it was dropped, and the alias leads to {to} "
+        "again",
         "missing_alias": "alias {place} leads to {to} again",
         "other_alias": "alias {place} leads to {to} again, and no more to {found}",
     }
@@ -192,6 +204,7 @@ def _rebuilt(
     history: History,
     record: IndexRecord,
     fault: Fault,
+    *,
     drop_different: bool,
     progress: Progress | None,
 ) -> Mended:
@@ -205,8 +218,16 @@ def _rebuilt(
         )
     server = FencedSearch(session.client, writer.lease, session.server)
     context = RunContext(
-        record.revision, state, _Scratch(), progress or Silent(), RunOptions(), server, session.client, writer, "h"
-    )  # fmt: skip  # the fields read best in one go
+        revision=record.revision,
+        state=state,
+        step=_Scratch(),
+        progress=progress or Silent(),
+        options=RunOptions(),
+        search=server,
+        client=session.client,
+        writer=writer,
+        direction="h",
+    )
     wanted = record.physical if index.spec.index.alias and "@" in record.physical else index.physical
     physical = indexes.build(context, index.spec, wanted)
     indexes.wait_until_built(context, physical, physical)

@@ -28,7 +28,7 @@ def locked(
     plans: Iterable[Plan] = (),
     touches_indexes: bool = False,
 ) -> Iterator[LedgerWriter]:
-    """Hold the lease for the length of the block, over a ledger that is carried over where it is an older one.
+    """Hold the lease for the length of the block; a ledger of an older format is carried over first.
 
     Before that, the rights of the Redis user are looked at: those that the ledger, `plans` and, with
     `touches_indexes`, the indexes in the ledger ask for.
@@ -62,6 +62,6 @@ def _names(ledger: Ledger) -> list[str]:
 def told(ahead: Sequence[str]) -> str:
     """What is said of revisions that the ledger has and no script here."""
     return (
-        f"the ledger is ahead: no script here has {', '.join(ahead)}; a newer release applied it, and this one "
-        "leaves it as it is"
+        f"the ledger is ahead: no script here has {', '.join(ahead)}; a newer release applied it, and this "
+        "one leaves it as it is"
     )

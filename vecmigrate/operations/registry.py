@@ -24,8 +24,8 @@ class IndexRecord:
         physical: The name of the index itself.
         origin: How it came.
         revision: The revision that built or adopted it.
-        aliases: Every name that is to lead to it; none until it is published, or where the index itself carries
-            the name that applications query.
+        aliases: Every name that is to lead to it; none until it is published, or where the index itself
+            carries the name that applications query.
         unknown: Fields that a newer release wrote.
     """
 
@@ -73,8 +73,8 @@ class IndexRegistry(Protocol):
     def begin_build(self, name: str, wanted: str, *, exact: bool = False) -> str:
         """The physical name under which this step builds, noted before anything is created.
 
-        The same for each run of the same step: `wanted`, or one like it where that is taken. What another step
-        began for the same spec and never finished is dropped.
+        The same for each run of the same step: `wanted`, or one like it where that is taken. What another
+        step began for the same spec and never finished is dropped.
 
         Raises:
             IndexConflictError: `wanted` is taken, and with `exact` no other name will do.

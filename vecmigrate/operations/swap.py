@@ -135,7 +135,7 @@ class Swap:
         )
 
     def _aliases(self) -> tuple[str, ...]:
-        """Every alias that is to lead to the new index: those of the spec, and those that led to the old one."""
+        """Every alias that is to lead to the new index: the spec's, and those that led to the old one."""
         if not self.new.published:
             return ()
         spec = self.new.spec

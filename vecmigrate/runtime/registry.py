@@ -1,4 +1,4 @@
-"""Which index is whose, in the ledger and in the registry of the server: reading it, and changing both together."""
+"""Which index is whose, by the ledger and the server's registry: reading both, and changing both together."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ class Registry:
         physical = wanted if exact else self._free(wanted)
         if exact and (index_info(self._client, wanted) is not None or not self._may_own(wanted)):
             raise IndexConflictError(
-                f"the name {wanted!r} is taken on this server (expected one that is free: with `alias: false` "
-                "the index itself carries it)",
+                f"the name {wanted!r} is taken on this server (expected one that is free: with `alias: "
+                "false` the index itself carries it)",
                 hint="give the spec another index.name",
             )
         revision, direction, step = self._place
@@ -233,7 +233,7 @@ class Registry:
         return name
 
     def _is_plain(self, alias: str, record: IndexRecord, over_plain: Collection[str]) -> bool:
-        """Whether a plain index has the name of `alias` and may go; raises where something else is in the way."""
+        """Whether a plain index has the name of `alias` and may go; raises where something else has it."""
         info = index_info(self._client, alias)
         behind = None if info is None else reply.index_name(info)
         if behind is None or behind == record.physical:
@@ -252,8 +252,8 @@ class Registry:
             whose = f"of namespace {owner!r}" if owner else "which is not ours by record"
             raise IndexConflictError(
                 f"alias {alias!r} leads to index {behind!r}, {whose} (expected {record.physical!r})",
-                hint=f"let it lead elsewhere with FT.ALIASDEL {alias}, or give the spec another name; services "
-                "that share a Redis need a `namespace` and index names of their own",
+                hint=f"let it lead elsewhere with FT.ALIASDEL {alias}, or give the spec another name; "
+                "services that share a Redis need a `namespace` and index names of their own",
             )
         return False
 
@@ -288,8 +288,8 @@ class Registry:
 def _foreign(physical: str, owner: str | None, ours: str) -> tuple[str]:
     if owner is None:
         return (
-            f"index {physical!r} is not ours by record (expected one that namespace {ours!r} made or adopted); "
-            "nothing was done to it",
+            f"index {physical!r} is not ours by record (expected one that namespace {ours!r} made or "
+            "adopted); nothing was done to it",
         )
     return (
         f"index {physical!r} belongs to namespace {owner!r} (expected {ours!r}); nothing was done to it: "

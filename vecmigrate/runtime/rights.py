@@ -202,7 +202,7 @@ def for_index(spec: IndexSpec) -> list[Need]:
 
 
 def for_names(names: Iterable[str]) -> list[Need]:
-    """What `rollback`, `complete`, `heal` and `abandon` need beside the ledger, for these indexes."""
+    """What `rollback`, `complete`, `heal` and `abandon` need for these indexes and aliases."""
     commands = (*_ALIASES, "ft.dropindex", "ft.info")
     return [Need(command, Key(name, name)) for name in names for command in commands]
 

@@ -92,9 +92,13 @@ class Runner:
             # repeated. What was not undone yet still counts as written by this revision.
             writer.reopen(revision)
         began = time.monotonic()
-        down = plan.script.down_revision
         record = writer.begin(
-            revision, plan.script.checksum, plan.script.message, "running", down, before=record
+            revision,
+            plan.script.checksum,
+            plan.script.message,
+            "running",
+            down_revision=plan.script.down_revision,
+            before=record,
         )
         self.progress.message(f"upgrade {revision}: {plan.script.message}")
         steps = self._run(plan, writer, record, "u")
@@ -116,7 +120,7 @@ class Runner:
             stored.checksum,
             plan.script.message,
             "reverting",
-            plan.script.down_revision,
+            down_revision=plan.script.down_revision,
             before=stored,
         )
         self.progress.message(f"downgrade {revision}: {plan.script.message}")
