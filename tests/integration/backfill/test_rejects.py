@@ -9,7 +9,7 @@ import pytest
 from tests import legacy
 from tests.legacy import BACKFILL, DIMS, KEYS, REVISION, Item, all_expected, documents, fill, make_items
 from vecmigrate.backfill.lane import Lane
-from vecmigrate.commands.database import rejects, upgrade
+from vecmigrate.commands import rejects, upgrade
 from vecmigrate.errors import PartialError, TooManyRejectsError
 from vecmigrate.operations.progress import Silent
 

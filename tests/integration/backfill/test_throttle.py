@@ -11,7 +11,7 @@ from tests import legacy
 from tests.legacy import BACKFILL, KEYS, Run, all_expected, documents, fill, make_items
 from vecmigrate.backfill.throttle import Limits, Pause, Throttle, read_pause
 from vecmigrate.cli import run
-from vecmigrate.commands.database import status, unlock, upgrade
+from vecmigrate.commands import status, unlock, upgrade
 from vecmigrate.commands.pausing import pause, resume
 from vecmigrate.errors import LeaseLostError
 
