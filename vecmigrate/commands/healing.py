@@ -9,7 +9,7 @@ from typing import Any
 from vecmigrate.commands.database import Session, applied_revisions
 from vecmigrate.commands.locked import locked
 from vecmigrate.errors import MissingIndexError, OperationError
-from vecmigrate.operations import indexes
+from vecmigrate.operations import checked, indexes
 from vecmigrate.operations.base import RunOptions
 from vecmigrate.operations.progress import Progress, Silent
 from vecmigrate.operations.registry import IndexRecord
@@ -228,11 +228,10 @@ def _rebuilt(
         writer=writer,
         direction="h",
     )
-    if fault.kind == "incomplete_scan":
-        writer.lease.check()
     wanted = record.physical if index.spec.index.alias and "@" in record.physical else index.physical
     physical = indexes.build(context, index.spec, wanted)
-    indexes.wait_until_indexed(context, physical, physical)
+    indexes.wait_until_built(context, physical, physical)
+    found = checked.check(context, physical, index.spec)
     names = indexes.aliases(index.spec, record.aliases) if index.published else ()
     built = IndexRecord(
         record.name, physical, "created", record.revision, tuple(item for item in names if item != physical)
@@ -241,7 +240,12 @@ def _rebuilt(
     if not drop_different:
         _refuse_different(session, built, hidden)
     context.registry.point(built, over_plain=hidden)
-    return Mended(record.name, fault.kind, record.physical, f"{physical} was built anew, from the migrations")
+    if fault.kind == "incomplete_scan" and physical != record.physical:
+        # The server does not take a scan up again: the index that it gave up is replaced.
+        context.registry.drop(record.physical)
+    counts = ", ".join(("", *checked.told(found)))
+    action = f"{physical} was built anew, from the migrations{counts}"
+    return Mended(record.name, fault.kind, record.physical, action)
 
 
 def _forget_gone(session: Session, writer: LedgerWriter, name: str | None) -> list[Mended]:

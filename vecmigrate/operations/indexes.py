@@ -144,6 +144,7 @@ def record_of(context: Context, index: IndexState) -> IndexRecord | None:
     name = index.spec.name
     record = context.registry.get(name)
     if record is not None:
+        context.registry.require_free(record.physical)
         return record if live_name(context, record.physical) == record.physical else None
     found = live_name(context, index.spec.index.name)
     if found is None:

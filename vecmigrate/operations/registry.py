@@ -67,6 +67,9 @@ class IndexRegistry(Protocol):
     def is_ours(self, physical: str) -> bool:
         """Whether this namespace owns the index `physical`."""
 
+    def require_free(self, physical: str) -> None:
+        """Raise IndexConflictError where the index `physical` belongs to another namespace."""
+
     def begin_build(self, name: str, wanted: str, *, exact: bool = False) -> str:
         """The physical name under which this step builds, noted before anything is created.
 

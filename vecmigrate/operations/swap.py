@@ -200,7 +200,8 @@ class Swap:
         old = Built(live, self.old.spec) if there else None
         progress = self.context.progress
         before = (old.name, old.spec) if old is not None else None
-        counts = checked.check(self.context, physical, self._scanning, before)
+        known = int(self.context.step.get("old_documents") or 0) or None
+        counts = checked.check(self.context, physical, self._scanning, before, total=known)
         if counts is None:
             return
         self.context.step.put({"documents": counts.held, "missing": counts.lost_count})

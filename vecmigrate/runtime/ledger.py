@@ -107,7 +107,7 @@ class Ledger:
         return {record.revision: record for record in records}
 
     def format(self) -> int:
-        """The format of the ledger: 1 where none is noted, as by releases before 0.2, or nothing is there.
+        """The format of the ledger: 1 where none is noted, or nothing is there.
 
         Raises:
             LedgerFormatError: It is newer than what is known here.

@@ -58,6 +58,8 @@ def _of_record(record: IndexRecord, found: Mapping[str, dict[str, Any]]) -> Iter
     info = found.get(record.physical)
     if info is None or reply.index_name(info) != record.physical:
         yield Fault("missing_index", record.name, record.physical, record.physical)
+    elif (problem := reply.scan_problem(info)) is not None:
+        yield Fault("incomplete_scan", record.name, record.physical, record.physical, problem)
     for alias in record.aliases:
         behind = found.get(alias)
         at = None if behind is None else reply.index_name(behind)

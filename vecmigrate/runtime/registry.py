@@ -134,6 +134,14 @@ class Registry:
         """Take ownership of an index that is there, and store `record`."""
         self.require_free(record.physical)
         self.put(replace(record, origin="adopted"))
+        try:
+            self.require_free(record.physical)
+        except IndexConflictError:
+            # Another namespace came between looking and writing.
+            self._writer.lease.guarded(
+                ("HDEL", self._writer.keys.indexes, record.name), keys=[self._writer.keys.indexes]
+            )
+            raise
 
     def rename(self, record: IndexRecord, name: str) -> IndexRecord:
         """Store `record` under another name of its spec, in one step."""
@@ -252,7 +260,8 @@ class Registry:
         kept = record if before is None else replace(record, unknown={**before.unknown, **record.unknown})
         return [
             ("HSET", keys.indexes, record.name, dump_record(kept)),
-            ("HSET", OWNERS, record.physical, self._namespace),
+            # Only where nobody has it: what another namespace claimed meanwhile stays with it.
+            ("HSETNX", OWNERS, record.physical, self._namespace),
             ("HDEL", keys.builds, record.physical),
         ]
 

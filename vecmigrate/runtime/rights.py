@@ -42,14 +42,20 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "hkeys": ("HKEYS", KEY),
     "hlen": ("HLEN", KEY),
     "hmget": ("HMGET", KEY, "f"),
+    "hpexpireat": ("HPEXPIREAT", KEY, "1", "FIELDS", "1", "f"),
     "hpexpiretime": ("HPEXPIRETIME", KEY, "FIELDS", "1", "f"),
+    "hrandfield": ("HRANDFIELD", KEY),
     "hscan": ("HSCAN", KEY, "0"),
     "hset": ("HSET", KEY, "f", "v"),
     "hstrlen": ("HSTRLEN", KEY, "f"),
     "incr": ("INCR", KEY),
     "info": ("INFO",),
+    "json.arrtrim": ("JSON.ARRTRIM", KEY, "$", "0", "-1"),
     "json.get": ("JSON.GET", KEY),
+    "json.merge": ("JSON.MERGE", KEY, "$", "{}"),
     "json.set": ("JSON.SET", KEY, "$", "{}"),
+    "json.strappend": ("JSON.STRAPPEND", KEY, "$", '""'),
+    "json.type": ("JSON.TYPE", KEY, "$"),
     "multi": ("MULTI",),
     "pexpire": ("PEXPIRE", KEY, "1"),
     "pexpireat": ("PEXPIREAT", KEY, "1"),
@@ -76,8 +82,8 @@ HARMLESS: dict[str, tuple[str, ...]] = {
 }
 # These ask for reading only; RediSearch wants its index names, which are keys to it, for writing as well.
 READS = frozenset({
-    "exists", "hexists", "hget", "hgetall", "hkeys", "hlen", "hmget", "hpexpiretime", "hscan", "hstrlen",
-    "json.get", "pexpiretime", "pttl", "type", "watch", "xrange", "xrevrange",
+    "exists", "hexists", "hget", "hgetall", "hkeys", "hlen", "hmget", "hpexpiretime", "hrandfield", "hscan",
+    "hstrlen", "json.get", "json.type", "pexpiretime", "pttl", "type", "watch", "xrange", "xrevrange",
 })  # fmt: skip  # reads best in rows
 
 _SERVER = ("info", "evalsha", "script|load", "time")
@@ -86,8 +92,11 @@ _LEDGER_WRITE = ("del", "exists", "hdel", "hincrby", "hset", "incr", "pexpire", 
 _OWNERS = ("hdel", "hmget", "hset")
 _ALIASES = ("ft.aliasadd", "ft.aliasdel", "ft.aliasupdate")
 _INDEX = (*_ALIASES, "ft.alter", "ft.create", "ft.dropindex", "ft.info", "ft.search")
-_HASH_DOCUMENTS = ("hget", "hgetall", "hmget", "hstrlen", "type")
-_JSON_DOCUMENTS = ("json.get", "type")
+# What is read of documents, and how one that a scan passed over is written anew, unchanged.
+_HASH_TOUCH = ("evalsha", "hexists", "hget", "hpexpireat", "hpexpiretime", "hrandfield", "hset")
+_JSON_TOUCH = ("evalsha", "json.arrtrim", "json.merge", "json.strappend", "json.type")
+_HASH_DOCUMENTS = ("hget", "hgetall", "hmget", "hstrlen", "type", *_HASH_TOUCH)
+_JSON_DOCUMENTS = ("json.get", "type", *_JSON_TOUCH)
 # A backfill: what it does to documents, to its source, and to its own accounts.
 _FILLED = ("del", "exists", "hgetall", "hset", "pexpireat", "pexpiretime", "watch")
 # A script declares its keys, and Redis then wants them for reading and writing, although ours only reads.
@@ -169,7 +178,7 @@ def for_plans(namespace: str, plans: Iterable[Plan]) -> list[Need]:
 
 def for_index(spec: IndexSpec) -> list[Need]:
     """What building, checking, publishing and dropping the index of `spec` needs."""
-    found = [Need("ft._list"), Need("scan")]
+    found = [Need("ft._list"), Need("scan"), Need("multi"), Need("exec")]
     found += [Need(command, key) for key in _index_keys(spec) for command in _INDEX]
     reads = _JSON_DOCUMENTS if spec.index.storage == "json" else _HASH_DOCUMENTS
     found += [Need(command, key) for key in _document_keys(spec) for command in reads]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 BATCH = 500
 _QUERY_MILLISECONDS = 10_000
+_MOST_SCANNED = 8
 _GLOB = "*?[]\\^"
 
 
@@ -38,14 +39,17 @@ def keys_in_batches(client: redis.Redis, spec: IndexSpec, batch: int = BATCH) ->
     """The keys of the documents that the index of `spec` is about; a key may come more than once."""
     for prefix in _apart(spec.index.prefixes):
         pattern = "".join("\\" + letter if letter in _GLOB else letter for letter in prefix) + "*"
-        cursor = 0
+        cursor, count = 0, batch
         held: dict[bytes, None] = {}
         while True:
-            answer: Any = client.scan(cursor, match=pattern, count=batch, _type=type_name(spec))
+            answer: Any = client.scan(cursor, match=pattern, count=count, _type=type_name(spec))
             cursor, found = answer
             held.update(dict.fromkeys(found))
+            # Where few of the keys are documents, a round trip each would take long.
+            count = min(2 * count, _MOST_SCANNED * batch) if len(found) < batch // 4 else batch
             if len(held) >= batch:
-                yield list(held)
+                keys = list(held)
+                yield from (keys[start : start + batch] for start in range(0, len(keys), batch))
                 held = {}
             if not cursor:
                 break

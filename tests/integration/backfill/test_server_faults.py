@@ -19,7 +19,7 @@ from vecmigrate.backfill import undo, verify
 from vecmigrate.backfill.books import Fence
 from vecmigrate.backfill.engine import Backfill
 from vecmigrate.backfill.lane import Lane
-from vecmigrate.commands.database import downgrade, upgrade
+from vecmigrate.commands.migrate import downgrade, upgrade
 from vecmigrate.errors import LeaseLostError, PartialError
 from vecmigrate.operations.progress import Silent
 
