@@ -31,8 +31,8 @@ ERRORS = """
     AutogenerateError CodegenError ConfigError EmbeddedError HistoryAlteredError IndexConflictError
     IrreversibleError LeaseLostError LedgerFormatError LockedError MemoryLimitError MissingIndexError
     OperationError PartialError ReadOnlyServerError RevisionError ScriptError ServerChangedError ServerError
-    ServerTooOldError ServerWentBackError SpecError StaleCodeError TooManyDeletesError TooManyRejectsError
-    VecmigrateError VerificationError
+    ServerTooOldError ServerWentBackError SpecError StaleCodeError TooManyDeletesError
+    TooManyRejectsError VecmigrateError VerificationError
 """
 EXIT_CODES = {
     1: """

@@ -8,8 +8,8 @@ import pytest
 
 from tests import legacy
 from tests.legacy import BACKFILL, DIMS, KEYS, REVISION, Item, all_expected, documents, fill, make_items
-from vecmigrate.backfill.lane import Lane
-from vecmigrate.commands import rejects, upgrade
+from vecmigrate.commands.database import rejects
+from vecmigrate.commands.migrate import upgrade
 from vecmigrate.errors import PartialError, TooManyRejectsError
 from vecmigrate.operations.progress import Silent
 
@@ -266,64 +266,3 @@ def test_the_same_limit_passes_once_the_source_is_mended(client, emptied_url, pr
     assert sorted(listed(project, emptied_url)) == sorted(name.decode() for name in broken[57:])
     assert set(documents(client, "tool")) == set(mended) - set(broken[40:])
     assert legacy.accounts(client)["steps"]["u2:rejected"] == "3"
-
-
-def test_texts_that_are_too_long_are_set_aside_unread(client, emptied_url, project, monkeypatch):
-    items = make_items("tool", 50, seed=22, damaged=False)
-    fill(client, "tool", items)
-    names = list(items)
-    client.hset("tool_embeddings", names[0], b"[" + b"1," * 1_000_000 + b"1]")
-    client.hset("tool_metadata", names[1], b'{"a": "' + b"x" * 9_000_000 + b'"}')
-    longest = 0
-    original = Lane.receive
-
-    def receive(self, **options):
-        nonlocal longest
-        answers = original(self, **options)
-        for answer in answers:
-            for part in answer if isinstance(answer, list) else [answer]:
-                longest = max(longest, len(part) if isinstance(part, bytes) else 0)
-        return answers
-
-    monkeypatch.setattr(Lane, "receive", receive)
-    run_upgrade(project, emptied_url)
-    found = listed(project, emptied_url)
-    assert set(found) == {name.decode() for name in names[:2]}
-    assert "2,000,003 bytes (expected 8 numbers" in found[names[0].decode()].reason
-    assert "the metadata has 9,000,009 bytes" in found[names[1].decode()].reason
-    assert set(documents(client, "tool")) == set(names[2:])
-    assert longest < 100_000
-
-
-def test_a_text_that_grows_too_long_after_it_was_copied(client, emptied_url, project):
-    items = make_items("tool", 50, seed=22, damaged=False)
-    fill(client, "tool", items)
-    name = next(iter(items))
-
-    class Grow(Silent):
-        def start(self, label: str, total: int | None, unit: str = "items") -> None:
-            if label.startswith("verify tool"):
-                client.hset("tool_embeddings", name, b"[" + b"1," * 1_000_000 + b"1]")
-
-    run_upgrade(project, emptied_url, progress=Grow())
-    assert set(listed(project, emptied_url)) == {name.decode()}
-    assert name not in documents(client, "tool")
-
-
-def test_metadata_in_other_encodings_is_stored_as_readers_read_it(client, emptied_url, project):
-    text = legacy.vector_text(range(1, 9))
-    value = {"name": "Größe 🐈"}
-    encodings = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
-    client.hset("tool_embeddings", mapping=dict.fromkeys([*encodings, "latin-1", "surrogate"], text))
-    letters = json.dumps(value, ensure_ascii=False)
-    client.hset("tool_metadata", mapping={name: letters.encode(name) for name in encodings})
-    client.hset("tool_metadata", "latin-1", b'{"name": "Gr\xf6\xdfe"}')
-    client.hset("tool_metadata", "surrogate", b'{"name": "\\ud800"}')
-    run_upgrade(project, emptied_url)
-    stored = {
-        name.decode(): json.loads(fields["meta_json"]) for name, fields in documents(client, "tool").items()
-    }
-    assert stored == {**dict.fromkeys(encodings, value), "latin-1": {"name": "latin-1"}}
-    assert "half a surrogate pair" in listed(project, emptied_url)["surrogate"].reason
-    assert set(listed(project, emptied_url, "remark")) == {"latin-1"}
-    assert legacy.step_values(client, BACKFILL["tool"])["verified_equal"] == "7"
