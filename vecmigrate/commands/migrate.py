@@ -99,8 +99,9 @@ def upgrade(  # one parameter for each option
         with locked(session, history, "upgrade", wait, plans=plans) as writer:
             # Read again: another runner may have been at work until now.
             records = session.ledger.revisions()
-            accepted = _accept(history, records, writer) if accept_changed else ()
-            records = session.ledger.revisions()
+            if accept_changed:
+                accepted = _accept(history, records, writer)
+                records = session.ledger.revisions()
             ahead = history.check_unaltered(records)
             runner = Runner(
                 session.client, session.server, session.ledger, history, writer.lease,

@@ -143,6 +143,11 @@ class Lease:
 
     def _take(self, runner: str) -> Lease:
         acquire = self._client.register_script(_ALLOW_OOM + script("acquire.lua"))
+        # All at once: a server that does not know them would cost two more round trips for each.
+        with self._client.pipeline(transaction=False) as pipe:
+            for one in (acquire, self._guarded, self._guarded_growing, self._take_over, self._renew):
+                pipe.script_load(one.script)
+            pipe.execute()
         deadline = time.monotonic() + self._wait
         while True:
             asked = time.monotonic()

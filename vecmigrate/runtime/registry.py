@@ -80,12 +80,14 @@ class Registry:
 
     def begin_build(self, name: str, wanted: str, *, exact: bool = False) -> str:
         """The physical name under which this step builds; see the protocol."""
-        for build in self.leftovers(name):
-            self.drop(build.physical)
+        builds = [build for build in read_builds(self._writer.ledger).values() if build.name == name]
+        if not all(map(self._is_mine, builds)):
+            for build in self.leftovers(name):
+                self.drop(build.physical)
         commands: list[Words] = []
         key = self._writer.keys.builds
-        for build in read_builds(self._writer.ledger).values():
-            if build.name == name and self._is_mine(build):
+        for build in builds:
+            if self._is_mine(build):
                 if index_info(self._client, build.physical) is None or self.is_ours(build.physical):
                     return build.physical
                 # Noted, and created by somebody else before we came to it.

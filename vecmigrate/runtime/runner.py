@@ -137,12 +137,13 @@ class Runner:
         for number, item in enumerate(plan.recorded):
             step = Step(writer, revision, number, direction)
             fingerprint = item.operation.fingerprint(item.state, revision)
-            if step.get("fingerprint") != fingerprint:
+            stored = step.all()
+            if stored.get("fingerprint") != fingerprint:
                 # Another operation than the one begun here, or the same with other variables: nothing
                 # carries over.
-                step.clear()
-            elif step.get("status") == DONE:
-                outcomes.append(StepOutcome(number, item.operation.title, step.all(), 0.0, resumed=True))
+                step.clear(stored)
+            elif stored.get("status") == DONE:
+                outcomes.append(StepOutcome(number, item.operation.title, stored, 0.0, resumed=True))
                 continue
             context = RunContext(
                 revision,
@@ -155,14 +156,18 @@ class Runner:
                 writer,
                 direction,
             )
-            record = writer.at_step(record, number)
-            step.put(
-                {
-                    "operation": item.operation.title,
-                    "fingerprint": fingerprint,
-                    "status": "running",
-                    "at": now(),
-                }
+            record = replace(record, step=number)
+            writer.lease.guarded(
+                writer.stored(record),
+                step.stored(
+                    {
+                        "operation": item.operation.title,
+                        "fingerprint": fingerprint,
+                        "status": "running",
+                        "at": now(),
+                    }
+                ),
+                keys=[writer.keys.revisions, writer.keys.steps(revision)],
             )
             began = time.monotonic()
             self._step(item.operation, context, partial(self._failed, writer, record, direction))

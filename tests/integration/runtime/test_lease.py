@@ -236,7 +236,6 @@ def test_every_write_of_the_ledger_is_refused_once_the_lease_is_lost(lease, clie
         writes = [
             lambda: writer.put(record, "applied"),
             lambda: writer.begin("a1", "sha256:y", "", "running", down_revision=()),
-            lambda: writer.at_step(record, 3),
             lambda: writer.forget("a1", "reverted"),
             lambda: writer.reopen("a1"),
             lambda: writer.clear_steps("a1", "u"),

@@ -70,7 +70,7 @@ def test_values_of_a_step_are_read_back_as_text(ledger, writer, client, values):
     assert step.get("none such") is None
     (view,) = ledger.steps("a1")
     assert (view.number, view.direction, view.values) == (3, "u", step.all())
-    step.clear()
+    step.clear(step.all())
     assert ledger.steps("a1") == []
 
 
@@ -88,7 +88,7 @@ def test_steps_with_like_numbers_are_apart(writer):
     one, ten = Step(writer, "a1", 1, "u"), Step(writer, "a1", 10, "u")
     one.put({"cursor": 1})
     ten.put({"cursor": 10})
-    one.clear()
+    one.clear(one.all())
     assert (one.all(), ten.all()) == ({}, {"cursor": "10"})
 
 
