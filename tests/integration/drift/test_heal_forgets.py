@@ -34,3 +34,13 @@ def test_a_rebuild_whose_old_index_went_away_keeps_no_claim_to_it(tmp_path):
         world.must(*change.command)
         owned = sorted(key.decode() for key in world.client.hkeys("vecmigrate:owners"))
         assert owned == world.indexes() == [world.leads_to("idx:item")]
+
+
+def test_a_downgrade_goes_back_to_the_kept_index_where_the_live_one_went_away(tmp_path):
+    change = CHANGES["downgrade_rebuild"]
+    with World(1, tmp_path) as world:
+        change.set_up(world)
+        world.client.execute_command("FT.DROPINDEX", "idx:item@0002")
+        world.must(*change.command)
+        owned = sorted(key.decode() for key in world.client.hkeys("vecmigrate:owners"))
+        assert owned == world.indexes() == [world.leads_to("idx:item")] == ["idx:item@0001"]
