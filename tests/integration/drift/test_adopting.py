@@ -199,7 +199,9 @@ def test_what_is_kept_or_rolled_back_is_neither_drift_nor_a_stranger(
     # What is called as we call ours is not ours for that.
     service.execute_command(*CREATE.replace("idx:articles", "idx:articles@0001").split())
     assert "'idx:articles@0001' is not ours" in cli("drift")
-    service.hset("vecmigrate:owners", "idx:articles@0001", "default")
+    ours = service.hget("vecmigrate:owners", "idx:articles@0002")
+    assert ours is not None
+    service.hset("vecmigrate:owners", "idx:articles@0001", ours)
     assert "'idx:articles@0001' is an index of ours that is no longer in use" in cli("drift")
     service.hset("vecmigrate:owners", "idx:articles@0001", "other")
     assert "'idx:articles@0001' belongs to namespace 'other'" in cli("drift")
