@@ -153,6 +153,7 @@ def test_a_service_that_makes_its_index_again_is_found_out(cli, service: redis.R
     (script,) = (tmp_path / "migrations").glob("0002*.py")
     edit(script, ('"article",', '"article",\n        index={"aliases": []},'))
     cli("upgrade")
+    cli("generate")
     cli("check")
     service.execute_command(*CREATE.split())
     told = cli("drift", code=3)
@@ -181,7 +182,12 @@ def test_what_is_kept_or_rolled_back_is_neither_drift_nor_a_stranger(
     cli("revision", "--autogenerate", "-m", "links", "--rev-id", "0002")
     cli("upgrade")
     assert len(service.execute_command("FT._LIST")) == 2
-    for command, revision in ((None, "0002"), (("rollback", "article"), "0001"), (("upgrade",), "0002")):
+    for command, revision in (
+        (None, "0002"),
+        (("rollback", "article"), "0001"),
+        (("upgrade",), "0001"),
+        (("upgrade", "--release"), "0002"),
+    ):
         if command:
             cli(*command)
         told = cli("drift")
@@ -190,9 +196,15 @@ def test_what_is_kept_or_rolled_back_is_neither_drift_nor_a_stranger(
         assert "half-done" not in told
     cli("complete", "article")
     assert "no drift in 1 index at 0002" in cli("drift")
-    # The same index with nobody to know of it is told as a leftover.
+    # What is called as we call ours is not ours for that.
     service.execute_command(*CREATE.replace("idx:articles", "idx:articles@0001").split())
+    assert "'idx:articles@0001' is not ours" in cli("drift")
+    ours = service.hget("vecmigrate:owners", "idx:articles@0002")
+    assert ours is not None
+    service.hset("vecmigrate:owners", "idx:articles@0001", ours)
     assert "'idx:articles@0001' is an index of ours that is no longer in use" in cli("drift")
+    service.hset("vecmigrate:owners", "idx:articles@0001", "other")
+    assert "'idx:articles@0001' belongs to namespace 'other'" in cli("drift")
 
 
 def test_a_revision_that_stopped_half_way_is_told(cli, service: redis.Redis, tmp_path: Path) -> None:

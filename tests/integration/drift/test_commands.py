@@ -196,7 +196,7 @@ class TestIntrospect:
         text = (project / "specs" / "cat.yaml").read_text()
         assert "FT.INFO does not list aliases" in out
         assert "FT.INFO does not list aliases" in text
-        assert "\n  aliases: null  # or all names that lead here" in text
+        assert "\n  aliases: null\n" in text
         index = load_specs([project / "specs"]).specs[0].index
         assert (index.aliases, index.ask_aliases) == (None, True)
         (project / "specs" / "cat.yaml").write_text(text.replace("aliases: null", "aliases: []"))
