@@ -28,6 +28,7 @@ from tests.coexist.clients import (
     LangChainFromExisting,
     LangChainWithSchema,
     LlamaIndex,
+    RedisOM,
     RedisVL,
     RedisVLCache,
     RedisVLCacheThatMakesNothing,
@@ -307,6 +308,27 @@ def test_with_its_own_name_each_release_asks_its_own_index(story: Story):
     # A pod that starts makes nothing after the way back either.
     story.pod(url=story.url)
     assert story.finds_all(running)
+
+
+def test_a_changed_model_of_redis_om_drops_what_the_alias_leads_to(story: Story):
+    """Unless it has no right to: then it starts, and all stays as it is."""
+    if story.kind is not RedisOM:
+        pytest.skip("about one client")
+    story.adopt()
+    story.change(rebuild=24)
+    story.revise("otherwise", "0002")
+    story.run("upgrade")
+    live = story.behind()
+    story.client.delete(f"{story.kind.index}:hash")
+    assert story.finds_all(story.pod())
+    assert story.indexes() == [live]
+    story.client.delete(f"{story.kind.index}:hash")
+    story.pod(url=story.url)
+    assert story.indexes() == [story.kind.index]
+    # Documents are there, so ours can be built again.
+    assert "was built anew" in story.run("heal")
+    assert story.indexes() == [story.behind()] != [story.kind.index]
+    story.run("drift")
 
 
 def test_the_cache_writes_where_its_name_says(story: Story):
