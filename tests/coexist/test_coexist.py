@@ -40,7 +40,7 @@ __all__ = ["cli_project"]
 pytestmark = [pytest.mark.coexist, pytest.mark.timeout(300)]
 
 TEXTS = [f"text {number}" for number in range(60)]
-# What docs/security.md takes from services.
+# As docs/adopting.md gives it.
 SERVICE = "on >pw ~* &* +@all -ft.create -ft._createifnx -ft.dropindex -ft._dropindexifx -ft.alter"
 
 # Measured; docs/adopting.md says the same in words. Who makes an index where an alias has its name:

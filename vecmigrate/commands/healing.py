@@ -16,7 +16,7 @@ from vecmigrate.operations.registry import IndexRecord
 from vecmigrate.operations.state import State
 from vecmigrate.runtime.context import RunContext
 from vecmigrate.runtime.history import History
-from vecmigrate.runtime.kept import KeptLedger, read_kept
+from vecmigrate.runtime.kept import read_kept
 from vecmigrate.runtime.ledger import LedgerWriter
 from vecmigrate.runtime.look import Fault, look
 from vecmigrate.runtime.registry import Registry
@@ -88,7 +88,8 @@ def heal(
     Args:
         session: The server.
         name: The spec to look at; every one where it is None.
-        drop_different: Also drop a hiding index of another definition, after which its readers miss something.
+        drop_different: Also drop a hiding index of another definition, after which its readers miss
+            something.
         wait: How many seconds to wait for another runner to finish.
         progress: Who listens.
 
@@ -130,7 +131,17 @@ def mend(
         ]
         gone = [item for item in faults if item.kind in ("missing_index", "incomplete_scan")]
         if gone:
-            mended.append(_rebuilt(session, writer, history, record, gone[0], drop_different, progress))
+            mended.append(
+                _rebuilt(
+                    session,
+                    writer,
+                    history,
+                    record,
+                    gone[0],
+                    drop_different=drop_different,
+                    progress=progress,
+                )
+            )
         elif faults:
             mended += _pointed(session, writer, record, faults, drop_different=drop_different)
     return mended
@@ -163,7 +174,8 @@ def _pointed(
     if leave:
         registry.put(record)
     told = {
-        "hidden_alias": "a plain index {place} hid the alias; it was dropped, and the alias leads to {to} again",
+        "hidden_alias": "a plain index {place} hid the alias; it was dropped, and the alias leads to {to} "
+        "again",
         "missing_alias": "alias {place} leads to {to} again",
         "other_alias": "alias {place} leads to {to} again, and no more to {found}",
     }
@@ -192,6 +204,7 @@ def _rebuilt(
     history: History,
     record: IndexRecord,
     fault: Fault,
+    *,
     drop_different: bool,
     progress: Progress | None,
 ) -> Mended:
@@ -205,8 +218,16 @@ def _rebuilt(
         )
     server = FencedSearch(session.client, writer.lease, session.server)
     context = RunContext(
-        record.revision, state, _Scratch(), progress or Silent(), RunOptions(), server, session.client, writer, "h"
-    )  # fmt: skip  # the fields read best in one go
+        revision=record.revision,
+        state=state,
+        step=_Scratch(),
+        progress=progress or Silent(),
+        options=RunOptions(),
+        search=server,
+        client=session.client,
+        writer=writer,
+        direction="h",
+    )
     wanted = record.physical if index.spec.index.alias and "@" in record.physical else index.physical
     physical = indexes.build(context, index.spec, wanted)
     indexes.wait_until_built(context, physical, physical)
@@ -218,10 +239,12 @@ def _rebuilt(
     hidden = indexes.hidden_by(context, built)
     if not drop_different:
         _refuse_different(session, built, hidden)
-    context.registry.point(built, over_plain=hidden)
-    if fault.kind == "incomplete_scan" and physical != record.physical:
-        # The server does not take a scan up again: the index that it gave up is replaced.
-        context.registry.drop(record.physical)
+    superseded = record.physical if physical != record.physical else None
+    context.registry.point(built, over_plain=hidden, superseded=superseded)
+    if superseded is not None:
+        # The server does not take up a scan that it gave up, so that index goes; and of one that is gone the
+        # registry would say for good that it is ours.
+        context.registry.drop(superseded)
     counts = ", ".join(("", *checked.told(found)))
     action = f"{physical} was built anew, from the migrations{counts}"
     return Mended(record.name, fault.kind, record.physical, action)
@@ -232,7 +255,8 @@ def _forget_gone(session: Session, writer: LedgerWriter, name: str | None) -> li
     mended = []
     for item in read_kept(session.ledger).values():
         if name in (None, item.name) and index_info(session.client, item.what) is None:
-            KeptLedger(writer).forget(item.what)
+            # The registry as well: whoever makes an index of that name makes his own.
+            Registry(writer).drop(item.what)
             mended.append(
                 Mended(
                     item.name, "kept_gone", item.what, f"{item.what}, which was kept, is gone and forgotten"

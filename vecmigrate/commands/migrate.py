@@ -47,9 +47,9 @@ def upgrade(  # one parameter for each option
 ) -> UpgradeResult:
     """Apply what is pending up to `revision`; a revision that stopped half-way goes on where it stopped.
 
-    Then every index is looked at: an alias that is hidden or gone is mended, an index that is gone is an error.
-    What was rolled back stays so, unless `release` says otherwise or a newer revision goes on from it. A ledger
-    that is ahead of the scripts here is left as it is.
+    Then every index is looked at: an alias that is hidden or gone is mended, an index that is gone is an
+    error. What was rolled back stays so, unless `release` says otherwise or a newer revision goes on from it.
+    A ledger that is ahead of the scripts here is left as it is.
 
     `max_memory` (such as `2gb`) bounds what the server may use while a rebuilt index is there beside the
     old one; `verify` says how thoroughly it is looked at, `min_recall` what recall@10 it must reach.
@@ -217,8 +217,8 @@ def _refuse_ahead(records: Mapping[str, RevisionRecord], ahead: Collection[str])
     unfinished = [name for name in ahead if records[name].status != "applied"]
     if unfinished:
         raise HistoryAlteredError(
-            f"revision {unfinished[0]} is {records[unfinished[0]].status}, and no script here has it (expected "
-            "it to be finished before anything else is applied)",
+            f"revision {unfinished[0]} is {records[unfinished[0]].status}, and no script here has it "
+            "(expected it to be finished before anything else is applied)",
             hint=f"bring its script back, or `vecmigrate abandon {unfinished[0]}` cleans up after it",
         )
     raise HistoryAlteredError(
@@ -230,10 +230,10 @@ def _refuse_ahead(records: Mapping[str, RevisionRecord], ahead: Collection[str])
 def _refuse_to_go_back(ahead: Collection[str]) -> None:
     if ahead:
         raise HistoryAlteredError(
-            f"the ledger is ahead: no script here has {', '.join(ahead)} (expected every script that is to be "
-            "taken back)",
-            hint="downgrade from the release that has it; `vecmigrate abandon` cleans up after one that stopped "
-            "half-way",
+            f"the ledger is ahead: no script here has {', '.join(ahead)} (expected every script that is to "
+            "be taken back)",
+            hint="downgrade from the release that has it; `vecmigrate abandon` cleans up after one that "
+            "stopped half-way",
         )
 
 

@@ -91,7 +91,8 @@ def _require_scripts(history: History, records: Mapping[str, RevisionRecord]) ->
     ahead = [name for name in records if name not in history.scripts]
     if ahead:
         raise HistoryAlteredError(
-            f"the ledger is ahead: no script here has {', '.join(ahead)} (expected a script for each revision)",
+            f"the ledger is ahead: no script here has {', '.join(ahead)} (expected a script for each "
+            "revision)",
             hint="stamp from the release that has it",
         )
 
@@ -150,7 +151,8 @@ def _found(session: Session, index: IndexState) -> IndexRecord | None:
 def abandon(session: Session, revision: str, *, wait: float = 0.0) -> AbandonResult:
     """Clean up after a revision that stopped half-way, or was rolled back, and whose script is gone.
 
-    What it was building is dropped, and an index that it replaced is live again. Documents that it wrote stay.
+    What it was building is dropped, and an index that it replaced is live again. Documents that it wrote
+    stay.
 
     Raises:
         RevisionError: The ledger does not have it.

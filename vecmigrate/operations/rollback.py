@@ -102,7 +102,7 @@ def restore(context: Context, now: IndexState, wanted: IndexState) -> None:
         back = IndexRecord(name, kept.what, kept.origin, kept.revision, _aliases(target, record, kept.what))
         if not record.aliases and target.spec.index.alias:
             back = replace(back, aliases=())
-        registry.point(back, context.kept.forgotten(kept.what))
+        registry.point(back, context.kept.forgotten(kept.what), superseded=record.physical)
         context.step.put({"outcome": f"{kept.what} was kept and is live again"})
         _drop(context, record.physical)
     else:
@@ -133,9 +133,10 @@ def _kept(context: Context, name: str, record: IndexRecord | None) -> Kept | Non
     """The index that was replaced by what is live, where it is kept and still there."""
     for item in context.kept.all().values():
         replaced = item.kind == "replaced" and item.name == name
-        if replaced and record is not None and item.live == record.physical:
-            if indexes.live_name(context, item.what) == item.what and context.registry.is_ours(item.what):
-                return item
+        if not replaced or record is None or item.live != record.physical:
+            continue
+        if indexes.live_name(context, item.what) == item.what and context.registry.is_ours(item.what):
+            return item
     return None
 
 

@@ -135,7 +135,7 @@ class Swap:
         )
 
     def _aliases(self) -> tuple[str, ...]:
-        """Every alias that is to lead to the new index: those of the spec, and those that led to the old one."""
+        """Every alias that is to lead to the new index: the spec's, and those that led to the old one."""
         if not self.new.published:
             return ()
         spec = self.new.spec
@@ -272,12 +272,16 @@ class Swap:
         names = tuple(name for name in self._aliases() if name != physical)
         new = IndexRecord(self.new.spec.name, physical, "created", self.new.revision, names)
         commands: list[tuple[str | bytes, ...]] = [context.kept.forgotten(physical)]
+        # What was live goes, unless it is kept or gives its name to an alias; also where it is gone already.
+        noted = context.registry.get(self.old.spec.name)
+        superseded = noted.physical if noted is not None and noted.physical != physical else None
         over = {old.physical} & set(names) if old is not None else set()
-        if old is not None and not over and old.physical != physical:
-            kept = self._kept(old)
-            if kept is not None:
-                commands.append(context.kept.stored(kept))
-        context.registry.point(new, *commands, over_plain=over)
+        kept = self._kept(old) if old is not None and not over and old.physical != physical else None
+        if kept is not None:
+            commands.append(context.kept.stored(kept))
+        if kept is not None or over:
+            superseded = None
+        context.registry.point(new, *commands, over_plain=over, superseded=superseded)
 
     def _kept(self, old: IndexRecord) -> Kept | None:
         """What is kept of the old index, where there is one that a rollback could be wanted for."""
@@ -315,6 +319,9 @@ class Swap:
             told.append(f"{old} kept")
         elif old and old != self.physical and context.registry.is_ours(old):
             context.registry.drop(old)
+        for build in context.registry.leftovers(self.new.spec.name):
+            # Also what was replaced and is gone: the registry would say for good that it is ours.
+            context.registry.drop(build.physical)
         context.step.put({"outcome": ", ".join(told)})
 
 

@@ -5,8 +5,8 @@ every write is a Lua call that first compares the lease's identity, `token:runne
 past its lease cannot write, however late it wakes (see M. Kleppmann, "How to do distributed locking", 2016).
 
 The identity alone would survive in a server that lost writes and came back from a snapshot or a lagging
-replica. So every fenced write counts up `seq` in the lease, and says which number was confirmed last: a server
-that knows of fewer ends the run.
+replica. So every fenced write counts up `seq` in the lease, and says which number was confirmed last: a
+server that knows of fewer ends the run.
 """
 
 from __future__ import annotations

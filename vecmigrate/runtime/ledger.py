@@ -20,7 +20,8 @@ from vecmigrate.runtime.keys import LedgerKeys
 from vecmigrate.runtime.lease import Lease, whoami
 from vecmigrate.runtime.records import dump_record, load_record
 
-# 1: what an index is called was derived from the names of revisions. 2: the ledger records it, and who owns it.
+# 1: what an index is called was derived from the names of revisions.
+# 2: the ledger records it, and who owns it.
 FORMAT = 2
 
 # "running" is written first; a runner that is killed leaves it so, which reads as partial once the lease is
@@ -192,6 +193,7 @@ class LedgerWriter:
         checksum: str,
         message: str,
         status: Status,
+        *,
         down_revision: Sequence[str] | None,
         before: RevisionRecord | None = None,
     ) -> RevisionRecord:

@@ -1,4 +1,4 @@
-"""Which index is whose, in the ledger and in the registry of the server: reading it, and changing both together."""
+"""Which index is whose, by the ledger and the server's registry: reading both, and changing both together."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from vecmigrate.runtime.search_server import alias_list, index_info, run_togethe
 from vecmigrate.search import ddl, reply
 
 Words = Sequence[str | bytes]
+
+# The direction of no step: what is noted so is nobody's to go on with.
+_TO_GO = "-"
 
 
 def read_indexes(ledger: Ledger) -> dict[str, IndexRecord]:
@@ -90,8 +93,8 @@ class Registry:
         physical = wanted if exact else self._free(wanted)
         if exact and (index_info(self._client, wanted) is not None or not self._may_own(wanted)):
             raise IndexConflictError(
-                f"the name {wanted!r} is taken on this server (expected one that is free: with `alias: false` "
-                "the index itself carries it)",
+                f"the name {wanted!r} is taken on this server (expected one that is free: with `alias: "
+                "false` the index itself carries it)",
                 hint="give the spec another index.name",
             )
         revision, direction, step = self._place
@@ -112,11 +115,22 @@ class Registry:
                 hint="run it again: another name is taken then",
             ) from error
 
-    def point(self, record: IndexRecord, *commands: Words, over_plain: Collection[str] = ()) -> None:
+    def point(
+        self,
+        record: IndexRecord,
+        *commands: Words,
+        over_plain: Collection[str] = (),
+        superseded: str | None = None,
+    ) -> None:
         """Let every alias of `record` lead to its index; see the protocol."""
         plain = [alias for alias in record.aliases if self._is_plain(alias, record, over_plain)]
         moves = [ddl.ft_alias_update(alias, record.physical) for alias in record.aliases]
         rest: list[Words] = [*self._stored(record), *commands]
+        if superseded is not None and self.is_ours(superseded):
+            # Whoever is killed before it is dropped leaves an index that the next one knows.
+            revision, _, step = self._place
+            doomed = Build(superseded, record.name, revision, _TO_GO, step)
+            rest.append(("HSET", self._writer.keys.builds, superseded, dump_record(doomed)))
         keys = self._keys
         rest += [("HDEL", OWNERS, name) for name in plain]
         for name in plain:
@@ -219,7 +233,7 @@ class Registry:
         return name
 
     def _is_plain(self, alias: str, record: IndexRecord, over_plain: Collection[str]) -> bool:
-        """Whether a plain index has the name of `alias` and may go; raises where something else is in the way."""
+        """Whether a plain index has the name of `alias` and may go; raises where something else has it."""
         info = index_info(self._client, alias)
         behind = None if info is None else reply.index_name(info)
         if behind is None or behind == record.physical:
@@ -238,8 +252,8 @@ class Registry:
             whose = f"of namespace {owner!r}" if owner else "which is not ours by record"
             raise IndexConflictError(
                 f"alias {alias!r} leads to index {behind!r}, {whose} (expected {record.physical!r})",
-                hint=f"let it lead elsewhere with FT.ALIASDEL {alias}, or give the spec another name; services "
-                "that share a Redis need a `namespace` and index names of their own",
+                hint=f"let it lead elsewhere with FT.ALIASDEL {alias}, or give the spec another name; "
+                "services that share a Redis need a `namespace` and index names of their own",
             )
         return False
 
@@ -274,8 +288,8 @@ class Registry:
 def _foreign(physical: str, owner: str | None, ours: str) -> tuple[str]:
     if owner is None:
         return (
-            f"index {physical!r} is not ours by record (expected one that namespace {ours!r} made or adopted); "
-            "nothing was done to it",
+            f"index {physical!r} is not ours by record (expected one that namespace {ours!r} made or "
+            "adopted); nothing was done to it",
         )
     return (
         f"index {physical!r} belongs to namespace {owner!r} (expected {ours!r}); nothing was done to it: "

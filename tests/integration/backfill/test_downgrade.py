@@ -9,7 +9,7 @@ import redis
 
 from tests import legacy
 from tests.legacy import KEYS, Item, all_expected, documents, expected, fill, make_items
-from vecmigrate.commands.database import downgrade, upgrade
+from vecmigrate.commands.migrate import downgrade, upgrade
 from vecmigrate.errors import PartialError
 from vecmigrate.operations.progress import Silent
 

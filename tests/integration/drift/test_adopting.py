@@ -110,6 +110,7 @@ def test_a_running_system_is_taken_over_and_changed_without_a_wrong_answer(
         told = cli("introspect", "idx:articles", "--name", "article", "--key", "article_id")
         assert "100 of 100 documents looked at also hold 'meta' (JSON)" in told
         edit(spec, ("from: key}", "from: key}\n  meta: {type: json}"), ("ef_runtime: 10", "ef_runtime: 50"))
+        edit(spec, ("aliases: null", "aliases: []"))
         cli("generate")
         cli("revision", "--autogenerate", "-m", "take over", "--rev-id", "0001")
         assert "adopted" in cli("upgrade")
@@ -144,7 +145,15 @@ def test_a_service_that_makes_its_index_again_is_found_out(cli, service: redis.R
     cli("upgrade")
     edit(tmp_path / "specs" / "article.yaml", ("m: 24", "m: 32"))
     cli("revision", "--autogenerate", "-m", "links", "--rev-id", "0002")
+    told = cli("upgrade", code=6)
+    assert "this server does not list them (expected a list in `index.aliases`, found null)" in told
+    assert service.execute_command("FT._LIST") == [b"idx:articles"]
+    # What the hint says.
+    edit(tmp_path / "specs" / "article.yaml", ("aliases: null", "aliases: []"))
+    (script,) = (tmp_path / "migrations").glob("0002*.py")
+    edit(script, ('"article",', '"article",\n        index={"aliases": []},'))
     cli("upgrade")
+    cli("check")
     service.execute_command(*CREATE.split())
     told = cli("drift", code=3)
     assert (

@@ -94,7 +94,7 @@ def test_steps_with_like_numbers_are_apart(writer):
 
 def test_forgetting_a_revision_leaves_its_neighbours(ledger, writer, client):
     for revision in ("a1", "a10", "a"):
-        writer.begin(revision, "sha256:x", "", "running")
+        writer.begin(revision, "sha256:x", "", "running", down_revision=())
         Step(writer, revision, 0, "u").put({"status": "done"})
         client.hset(KEYS.items(revision, 0), "n", "w")
         client.hset(KEYS.items(revision, 12), "n", "w")
@@ -127,7 +127,7 @@ def test_rejects_come_in_order_page_by_page_and_names_of_any_bytes_are_shown(led
 
 def test_the_newest_error_comes_first(ledger, writer):
     assert ledger.last_errors() == []
-    record = writer.begin("a1", "sha256:x", "", "running")
+    record = writer.begin("a1", "sha256:x", "", "running", down_revision=())
     for error in ("first", None, "second", None):
         writer.put(RevisionRecord(**{**asdict(record), "error": error}), "failed")
     assert [entry["error"] for entry in ledger.last_errors()] == ["second", "first"]
@@ -200,13 +200,14 @@ def test_a_run_leaves_a_record_that_explains_itself(project, client):
         "revision": "a1",
         "status": "applied",
         "message": "Create the index",
+        "down_revision": [],
         "version": __version__,
         "error": None,
         "step": record["step"],
     }
     steps = {key.decode(): value.decode() for key, value in client.hgetall(KEYS.steps("a1")).items()}
     assert steps["u0:operation"] == "create_index cat"
-    assert (steps["u0:status"], steps["u0:outcome"]) == ("done", "created")
+    assert (steps["u0:status"], steps["u0:outcome"]) == ("done", "created, 0 documents")
     assert steps["u0:physical"] == "idx:cat@a1"
     assert steps["u1:operation"] == "execute SET"
     assert not client.exists(KEYS.lease)
