@@ -240,7 +240,7 @@ def test_every_write_of_the_ledger_is_refused_once_the_lease_is_lost(lease, clie
             lambda: writer.reopen("a1"),
             lambda: writer.clear_steps("a1", "u"),
             lambda: step.put({"cursor": 2}),
-            step.clear,
+            lambda: step.clear(["u0:cursor"]),
         ]
         for write in writes:
             with pytest.raises(LeaseLostError):

@@ -378,7 +378,7 @@ class TestBackfill:
         client.set("cats", "x")
         ran = cats("upgrade")
         assert ran.code == 6
-        assert "'cats' is a string, no hash (expected two hashes, or nothing)" in ran.last
+        assert "'cats' is no hash but a string (expected two hashes, or nothing)" in ran.last
 
     def test_without_a_source_there_is_nothing_to_do(self, cats, client):
         client.delete("cats", "cats_meta")
