@@ -205,7 +205,8 @@ def test_what_does_not_fit_is_not_begun(own_server, project):
         # What it suggests.
         client.config_set("maxmemory", client.info("memory")["used_memory"] + 100_000_000)
         go_up(project, server.url)
-        assert len(documents(client, "tool")) == 6300
+        # The first of them have the names of those that were there before.
+        assert set(documents(client, "tool")) == set(items)
 
 
 def test_the_estimate_is_near_what_it_takes(own_server, tmp_path):

@@ -19,6 +19,12 @@ from vecmigrate.testing.servers import wait_for
 
 REBUILD = "op.rebuild_index('item', embedding={'m': 24})"
 OLD, NEW = f"{ALIAS}@0001", f"{ALIAS}@0002"
+# What 0001 creates, as a service would make it at its start.
+PLAIN = [
+    *("PREFIX", "1", PREFIX, "SCHEMA", "item_id", "TAG", "colour", "TAG", "label", "TEXT"),
+    *("embedding", "VECTOR", "HNSW", "8", "TYPE", "FLOAT32", "DIM", str(live.DIMS)),
+    *("DISTANCE_METRIC", "COSINE", "M", "16"),
+]
 
 
 def vecmigrate(config, url, *words, expect=0, first=None):
@@ -94,12 +100,8 @@ def test_killed_when_the_server_had_done_it_and_nothing_was_noted(client, emptie
 @pytest.mark.crash
 def test_killed_right_after_a_plain_index_gave_way(client, emptied_url, tmp_path, vectors):
     config = live.write_project(tmp_path / "project", CREATE, REBUILD, lease_seconds=2)
-    vecmigrate(config, emptied_url, "upgrade", "0001")
-    words = ["PREFIX", "1", PREFIX, "SCHEMA", "item_id", "TAG", "colour", "TAG", "label", "TEXT"]
-    words += ["embedding", "VECTOR", "HNSW", "8", "TYPE", "FLOAT32", "DIM", str(live.DIMS)]
-    words += ["DISTANCE_METRIC", "COSINE", "M", "16"]
-    client.execute_command("FT.DROPINDEX", OLD)
-    with live.plain_index(client, *words):
+    with live.plain_index(client, *PLAIN):
+        assert "adopted" in vecmigrate(config, emptied_url, "upgrade", "0001")
         vecmigrate(config, emptied_url, "upgrade", expect=-9, first=partial(live.die_after, "FT.DROPINDEX"))
     assert live.names(client) == {NEW}
     assert live.live(client) == NEW
@@ -107,6 +109,23 @@ def test_killed_right_after_a_plain_index_gave_way(client, emptied_url, tmp_path
     assert live.names(client) == {NEW}
     assert live.live(client) == NEW
     assert live.kept(client) == {}
+
+
+def test_ours_dropped_and_a_plain_index_in_its_place(client, emptied_url, project):
+    client.execute_command("FT.DROPINDEX", OLD)
+    with live.plain_index(client, *PLAIN):
+        output = vecmigrate(project, emptied_url, "upgrade", expect=6)
+    assert f"a plain index {ALIAS!r} hides the alias of that name" in output
+    assert live.live(client) == ALIAS
+    # What the error suggests.
+    assert "`vecmigrate heal`" in output
+    vecmigrate(project, emptied_url, "heal")
+    healed = live.live(client)
+    assert client.hkeys("vecmigrate:owners") == [healed.encode()]
+    assert live.names(client) == {healed}
+    vecmigrate(project, emptied_url, "upgrade")
+    assert live.live(client) == NEW
+    assert live.names(client) == {healed, NEW}
 
 
 @pytest.mark.crash
@@ -179,12 +198,23 @@ def test_no_room_for_a_second_index(client, emptied_url, project):
     assert live.live(client) == NEW
 
 
-def test_an_index_that_nobody_knows_stands_in_the_way(client, emptied_url, project):
+def test_indexes_that_only_look_like_ours_are_nobodys_business(client, emptied_url, project):
     words = ["PREFIX", "1", "other:", "SCHEMA", "x", "TAG"]
-    client.execute_command("FT.CREATE", f"{ALIAS}@lost", *words)
-    output = vecmigrate(project, emptied_url, "upgrade", expect=6)
-    assert f"'{ALIAS}@lost' looks like one of ours" in output
+    theirs = {f"{ALIAS}@lost", NEW, f"{NEW}.2"}
+    for name in theirs:
+        client.execute_command("FT.CREATE", name, *words)
+    vecmigrate(project, emptied_url, "upgrade")
+    # The next name that is free.
+    assert live.live(client) == f"{NEW}.3"
+    vecmigrate(project, emptied_url, "rollback")
     assert live.live(client) == OLD
+    vecmigrate(project, emptied_url, "upgrade", "--release")
+    assert live.live(client) == f"{NEW}.3"
+    vecmigrate(project, emptied_url, "complete")
+    assert live.names(client) == {f"{NEW}.3", *theirs}
+    vecmigrate(project, emptied_url, "downgrade", "base")
+    assert live.names(client) == theirs
+    assert client.hlen("vecmigrate:owners") == 0
 
 
 def test_documents_are_deleted_only_where_it_is_said_twice(client, emptied_url, project):
