@@ -122,5 +122,17 @@ class IndexRegistry(Protocol):
             IndexConflictError: It belongs to somebody else, or another alias leads to it.
         """
 
-    def leftovers(self, name: str) -> list[Build]:
-        """What was begun for the spec `name` by steps other than this one, and never finished."""
+    def require_free(self, physical: str) -> None:
+        """Raise IndexConflictError where the index `physical` belongs to another namespace."""
+
+    def doomed(self, record: IndexRecord) -> tuple[str | bytes, ...]:
+        """The words that note that the index of `record` is a leftover from now on; to be run with another change.
+
+        Whoever comes next drops it, should this run end before it does.
+        """
+
+    def drop_leftovers(self, name: str) -> list[str]:
+        """Drop what was begun for the spec `name` by steps other than this one, and never finished.
+
+        Only what is ours is dropped. Returns the names of what was.
+        """

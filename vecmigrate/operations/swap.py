@@ -274,8 +274,7 @@ class Swap:
         over = {old.physical} & set(names) if old is not None else set()
         if old is not None and not over and old.physical != physical:
             kept = self._kept(old)
-            if kept is not None:
-                commands.append(context.kept.stored(kept))
+            commands.append(context.registry.doomed(old) if kept is None else context.kept.stored(kept))
         context.registry.point(new, *commands, over_plain=over)
 
     def _kept(self, old: IndexRecord) -> Kept | None:

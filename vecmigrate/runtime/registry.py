@@ -77,8 +77,7 @@ class Registry:
 
     def begin_build(self, name: str, wanted: str, *, exact: bool = False) -> str:
         """The physical name under which this step builds; see the protocol."""
-        for build in self.leftovers(name):
-            self.drop(build.physical)
+        self.drop_leftovers(name)
         commands: list[Words] = []
         key = self._writer.keys.builds
         for build in read_builds(self._writer.ledger).values():
@@ -135,10 +134,10 @@ class Registry:
         self.require_free(record.physical)
         self.put(replace(record, origin="adopted"))
 
-    def rename(self, record: IndexRecord, name: str) -> IndexRecord:
+    def rename(self, record: IndexRecord, name: str, *commands: Words) -> IndexRecord:
         """Store `record` under another name of its spec, in one step."""
         renamed = replace(record, name=name)
-        self.put(renamed, ("HDEL", self._writer.keys.indexes, record.name))
+        self.put(renamed, ("HDEL", self._writer.keys.indexes, record.name), *commands)
         return renamed
 
     def require_free(self, physical: str) -> None:
@@ -180,6 +179,34 @@ class Registry:
         drops = [ddl.ft_drop_index(physical, delete_documents=delete_documents)] if there else []
         run_together(self._client, self._writer.lease, [*drops, *forgotten, *commands], keys=self._keys)
         return there
+
+    def doomed(self, record: IndexRecord) -> tuple[str | bytes, ...]:
+        """The words that note that the index of `record` is a leftover; see the protocol."""
+        build = Build(record.physical, record.name, self._place[0], "x", 0)
+        return ("HSET", self._writer.keys.builds, record.physical, dump_record(build))
+
+    def drop_leftovers(self, name: str) -> list[str]:
+        """Drop what `leftovers` lists, as far as it is ours; the names of what was dropped."""
+        return self._drop_unfinished(self.leftovers(name))
+
+    def drop_unfinished(self) -> list[str]:
+        """Drop what this revision began, in whichever direction, and does not use now that it is done."""
+        in_use = {record.physical for record in self.all().values()}
+        builds = read_builds(self._writer.ledger).values()
+        mine = [item for item in builds if item.revision == self._place[0] and item.physical not in in_use]
+        return self._drop_unfinished(mine)
+
+    def _drop_unfinished(self, builds: Iterable[Build]) -> list[str]:
+        dropped = []
+        for build in builds:
+            if index_info(self._client, build.physical) is None or self.is_ours(build.physical):
+                if self.drop(build.physical):
+                    dropped.append(build.physical)
+                continue
+            # Noted, and created by somebody else before anybody of us came to it.
+            key = self._writer.keys.builds
+            self._writer.lease.guarded(("HDEL", key, build.physical), keys=[key])
+        return dropped
 
     def leftovers(self, name: str) -> list[Build]:
         """What was begun for the spec `name` by other steps than this one, and never finished."""
@@ -233,6 +260,13 @@ class Registry:
                 hint=f"let it lead elsewhere with FT.ALIASDEL {alias}, or give the spec another name; services "
                 "that share a Redis need a `namespace` and index names of their own",
             )
+        for other in self.all().values():
+            if other.name != record.name and other.physical == behind and alias in other.aliases:
+                raise IndexConflictError(
+                    f"alias {alias!r} leads to the index of {other.name!r} (expected a name that nobody asks for)",
+                    hint=f"where it is an old name of it, `vecmigrate complete {other.name}` frees it; or give "
+                    "the spec another index.name",
+                )
         return False
 
     def _refuse_aliases(self, physical: str, along: Collection[str]) -> None:
