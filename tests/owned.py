@@ -1,6 +1,7 @@
 """Who owns which index: small projects, a kill at any write, and what must be so at the end.
 
 create, rebuild    bodies of migrations
+specs              the spec of what `create` makes
 fill               documents that the indexes of `create` hold
 killed_at          ends a command right before its nth write, as a kill would
 tidy               whether server, ledger and registry agree, and nothing is left over
@@ -38,6 +39,17 @@ def rebuild(metric: str = "l2", name: str = "cat", **index: Any) -> str:
     """A rebuild that gives the index another metric."""
     extra = f", index={index!r}" if index else ""
     return f"op.rebuild_index({name!r}, embedding={{'metric': {metric!r}}}{extra})"
+
+
+def specs(project: Project) -> None:
+    """A spec of what `create` makes, for commands that look at the specs too."""
+    folder = project.folder / "specs"
+    folder.mkdir(exist_ok=True)
+    (folder / "cat.yaml").write_text(
+        "version: 1\nname: cat\nindex: {name: 'idx:cat', prefix: 'cat:'}\nkey: cat_id\n"
+        "fields:\n  meta: {type: json}\n"
+        "  embedding: {type: vector, dims: 2, metric: cosine, algorithm: flat}\n"
+    )
 
 
 def fill(client: redis.Redis, count: int = 4, prefix: str = "cat:") -> None:

@@ -46,8 +46,20 @@ class RebuildIndex(Operation):
         )
 
     def run(self, context: Context) -> None:
-        """Go through the stages of a swap; see `operations.swap`."""
+        """Go through the stages of a swap; see `operations.swap`.
+
+        What was rolled back is not let in again on the way to what mends it.
+        """
+        if (context.revision, context.step.number) in context.options.left_out:
+            self._leave_out(context)
+            return
         Swap(context, context.state.get(self.name), self._after(context.state, context.revision)).run()
+
+    def _leave_out(self, context: Context) -> None:
+        for item in context.kept.all().values():
+            if (item.kind, item.by, item.step) == ("rolled back", context.revision, context.step.number):
+                context.registry.drop(item.what, context.kept.forgotten(item.what))
+        context.step.put({"outcome": "left out: it was rolled back, and a later revision builds it anew"})
 
     def revert(self, step: int, state: State) -> Operation:
         """Back to the index that was replaced: the kept one, or one built like it."""

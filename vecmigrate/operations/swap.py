@@ -197,7 +197,7 @@ class Swap:
         new = Built(physical, self.new.spec)
         live = self.context.step.get("old") or ""
         there = bool(live) and self.context.search.info(live) is not None
-        old = Built(live, self.old.spec) if there else None
+        old = Built(live, self._live().spec) if there else None
         progress = self.context.progress
         before = (old.name, old.spec) if old is not None else None
         counts = checked.check(self.context, physical, self._scanning, before)
@@ -234,6 +234,16 @@ class Swap:
                     f"{'' if item.old is None else f'; the old index has {item.old:.3f}'})"
                 )
         self.context.step.put({"figures": "; ".join(listed)})
+
+    def _live(self) -> IndexState:
+        """The index that is live: the old one, or one before it where that was left out."""
+        record = self.context.registry.get(self.new.spec.name)
+        index: IndexState | None = self.old
+        while index is not None:
+            if record is None or index.revision == record.revision:
+                return index
+            index = index.previous
+        return self.old
 
     def _told(self, seen: int) -> None:
         self.context.check_lease()

@@ -72,8 +72,8 @@ def derive(ledger: Ledger, history: History, records: Mapping[str, RevisionRecor
     indexes: dict[str, IndexRecord] = {}
     applied = {name for name, record in known.items() if record.status == "applied"}
     for index in _states(history, known):
-        names = {index.physical, index.plain, *_noted(ledger, known), *kept}
-        record = _record(ledger.client, index, names, kept)
+        built = {**dict.fromkeys([index.plain, *kept], index.revision), **_noted(ledger, known)}
+        record = _record(ledger.client, index, {**built, index.physical: index.revision}, kept)
         if record is None and index.revision in applied:
             # Gone from the server; that it should be there is what the ledger is for.
             record = missing_record(index)
@@ -110,10 +110,10 @@ def _states(history: History, records: Mapping[str, RevisionRecord]) -> list[Ind
     return list(found.values())
 
 
-def _noted(ledger: Ledger, records: Mapping[str, RevisionRecord]) -> set[str]:
-    """The physical names that steps noted: of indexes that they built, adopted or found."""
+def _noted(ledger: Ledger, records: Mapping[str, RevisionRecord]) -> dict[str, str]:
+    """The physical names that steps noted, of indexes that they built, adopted or found: name → revision."""
     return {
-        step.values["physical"]
+        step.values["physical"]: revision
         for revision in records
         for step in ledger.steps(revision)
         if "physical" in step.values
@@ -121,8 +121,9 @@ def _noted(ledger: Ledger, records: Mapping[str, RevisionRecord]) -> set[str]:
 
 
 def _record(
-    client: redis.Redis, index: IndexState, names: set[str], kept: Mapping[str, Kept]
+    client: redis.Redis, index: IndexState, names: Mapping[str, str], kept: Mapping[str, Kept]
 ) -> IndexRecord | None:
+    """The record of `index`; `names` are those that it may have, each with the revision that built it."""
     alias = index.spec.index.name
     info = index_info(client, alias)
     behind = None if info is None else reply.index_name(info)
@@ -135,7 +136,8 @@ def _record(
             behind = index.physical
         origin: Origin = "created" if "@" in behind else "adopted"
         leading = () if behind == alias else (alias, *old_names)
-        return IndexRecord(index.spec.name, behind, origin, index.revision, leading)
+        revision = names.get(behind, index.revision)
+        return IndexRecord(index.spec.name, behind, origin, revision, leading)
     if index_info(client, index.physical) is not None:
         leading = (alias, *old_names) if index.published else ()
         return IndexRecord(index.spec.name, index.physical, "created", index.revision, leading)

@@ -230,9 +230,9 @@ class Registry:
         return self.owner(physical) in (None, self._namespace)
 
     def _free(self, wanted: str) -> str:
-        """`wanted`, or the first of `wanted.2`, `wanted.3`, … that is no index, no alias, and nobody's."""
+        """`wanted`, or the first of `wanted.2`, `wanted.3`, … that is no index, no alias, and nobody else's."""
         number, name = 1, wanted
-        while index_info(self._client, name) is not None or self.owner(name) is not None:
+        while index_info(self._client, name) is not None or not self._may_own(name):
             number += 1
             name = f"{wanted}.{number}"
         return name

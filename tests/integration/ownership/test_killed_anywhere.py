@@ -153,7 +153,7 @@ def test_a_withdrawn_revision_that_was_killed_is_abandoned(project, client, monk
             assert project("upgrade").code == 1
             must(project, "heal")
         # Where the index that was replaced went already, the new one has to stay.
-        tidy(project, client, note=number, said=(*SAID, "distance_metric") if "complete" in name else SAID)
+        tidy(project, client, note=number, said=(*SAID, "DISTANCE_METRIC") if "complete" in name else SAID)
         assert owned.count(client) == 4, number
         assert set(owned.records(client)) == {"cat", "cat2"}, number
         # And the project goes on from there, another way.
