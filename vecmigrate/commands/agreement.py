@@ -22,7 +22,9 @@ from vecmigrate.errors import (
 from vecmigrate.operations.recorder import Variables
 from vecmigrate.revisions.autogenerate import Draft, draft, verdict
 from vecmigrate.revisions.scripts import display_path
+from vecmigrate.runtime.carry_over import indexes_of
 from vecmigrate.runtime.history import History
+from vecmigrate.runtime.look import look
 from vecmigrate.spec.model import IndexSpec
 
 if TYPE_CHECKING:
@@ -126,7 +128,8 @@ def check(
     """Look at everything that a pull request can get wrong, and list what is.
 
     The specs are valid; the migrations have one head; the state there is what the specs say; the generated
-    code is what the specs give. With a session: applied scripts are what was applied.
+    code is what the specs give. With a session: applied scripts are what was applied, and the
+    indexes and aliases that the ledger knows are there.
     """
     checked = ["specs"]
     problems = list(validate(config).problems)
@@ -264,3 +267,6 @@ def _applied(session: Session, history: History) -> Iterator[Problem]:
             records[name].checksum,
             "undo the change and write a new revision",
         )
+    for fault in look(session.client, indexes_of(session.ledger, history)):
+        code = fault.kind.replace("_", "-")
+        yield Problem(fault.place, 0, 0, code, str(fault), None, "`vecmigrate heal` mends it")

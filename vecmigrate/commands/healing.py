@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from vecmigrate.commands.database import Session, applied_revisions
@@ -13,13 +13,13 @@ from vecmigrate.operations import checked, indexes
 from vecmigrate.operations.base import RunOptions
 from vecmigrate.operations.progress import Progress, Silent
 from vecmigrate.operations.registry import IndexRecord
-from vecmigrate.operations.state import State
+from vecmigrate.operations.state import IndexState, State
 from vecmigrate.runtime.context import RunContext
 from vecmigrate.runtime.history import History
-from vecmigrate.runtime.kept import read_kept
+from vecmigrate.runtime.kept import KeptLedger, read_kept
 from vecmigrate.runtime.ledger import LedgerWriter
 from vecmigrate.runtime.look import Fault, look
-from vecmigrate.runtime.registry import Registry
+from vecmigrate.runtime.registry import Registry, read_owners
 from vecmigrate.runtime.search_server import FencedSearch, index_info
 from vecmigrate.search.introspect import missed
 
@@ -143,7 +143,8 @@ def mend(
                 )
             )
         elif faults:
-            mended += _pointed(session, writer, record, faults, drop_different=drop_different)
+            context = _context(session, writer, record, State(), progress)
+            mended += _pointed(session, writer, record, faults, context, drop_different=drop_different)
     return mended
 
 
@@ -152,6 +153,7 @@ def _pointed(
     writer: LedgerWriter,
     record: IndexRecord,
     faults: Sequence[Fault],
+    context: RunContext,
     *,
     drop_different: bool,
 ) -> list[Mended]:
@@ -167,6 +169,8 @@ def _pointed(
     leave = {item.place for item in faults} - {item.place for item in movable}
     if not movable:
         return []
+    # A heal that was cut off may have left it in the middle of its scan, as a restarted server does.
+    indexes.wait_until_indexed(context, record.physical, record.physical, complete=False)
     now = tuple(alias for alias in record.aliases if alias not in leave)
     registry.point(
         IndexRecord(record.name, record.physical, record.origin, record.revision, now), over_plain=hidden
@@ -192,7 +196,11 @@ def _pointed(
 
 def _refuse_different(session: Session, record: IndexRecord, hidden: Sequence[str]) -> None:
     ours = index_info(session.client, record.physical) or {}
+    owners = read_owners(session.client, hidden)
     for name in hidden:
+        if owners.get(name, session.ledger.keys.namespace) != session.ledger.keys.namespace:
+            # Whatever its definition: registry.point says whose it is.
+            continue
         wrong = missed(ours, index_info(session.client, name) or {})
         if wrong:
             raise indexes.hiding(name, record.physical, wrong)
@@ -208,31 +216,23 @@ def _rebuilt(
     drop_different: bool,
     progress: Progress | None,
 ) -> Mended:
-    applied = [name for name in applied_revisions(session.ledger.revisions()) if name in history.scripts]
-    state = history.state_of(applied) if applied else State()
-    index = state.find(record.name)
-    if index is None:
+    found = _wanted(session, history, record)
+    if found is None:
         raise OperationError(
             f"{fault}, and no script here knows what it was (expected the migrations that made it)",
             hint="run `vecmigrate heal` from the release that applied them",
         )
-    server = FencedSearch(session.client, writer.lease, session.server)
-    context = RunContext(
-        revision=record.revision,
-        state=state,
-        step=_Scratch(),
-        progress=progress or Silent(),
-        options=RunOptions(),
-        search=server,
-        client=session.client,
-        writer=writer,
-        direction="h",
-    )
+    state, index = found
+    context = _context(session, writer, record, state, progress)
+    # It is to hold what is there, whatever the spec says of new indexes.
+    spec = replace(index.spec, index=replace(index.spec.index, skip_initial_scan=False))
     wanted = record.physical if index.spec.index.alias and "@" in record.physical else index.physical
-    physical = indexes.build(context, index.spec, wanted)
+    physical = indexes.build(context, spec, wanted)
     indexes.wait_until_built(context, physical, physical)
-    found = checked.check(context, physical, index.spec)
-    names = indexes.aliases(index.spec, record.aliases) if index.published else ()
+    told = checked.told(checked.check(context, physical, spec))
+    # What a half-done revision has not published yet stays so.
+    published = bool(record.aliases) or record.revision in applied_revisions(session.ledger.revisions())
+    names = indexes.aliases(index.spec, record.aliases) if index.published and published else ()
     built = IndexRecord(
         record.name, physical, "created", record.revision, tuple(item for item in names if item != physical)
     )
@@ -245,9 +245,39 @@ def _rebuilt(
         # The server does not take up a scan that it gave up, so that index goes; and of one that is gone the
         # registry would say for good that it is ours.
         context.registry.drop(superseded)
-    counts = ", ".join(("", *checked.told(found)))
-    action = f"{physical} was built anew, from the migrations{counts}"
+    action = f"{physical} was built anew, from the migrations: {', '.join(told)}"
     return Mended(record.name, fault.kind, record.physical, action)
+
+
+def _wanted(session: Session, history: History, record: IndexRecord) -> tuple[State, IndexState] | None:
+    """What the index of `record` is by the migrations that made it, half-done ones among them."""
+    records = {name: item for name, item in session.ledger.revisions().items() if name in history.scripts}
+    applied = applied_revisions(records)
+    begun = [name for name, item in records.items() if item.status not in ("applied", "rolled back")]
+    states = [applied, [*applied, *begun]]
+    for revisions in reversed(states) if record.revision in begun else states:
+        state = history.state_of(revisions) if revisions else State()
+        index = state.find(record.name)
+        if index is not None:
+            return state, index
+    return None
+
+
+def _context(
+    session: Session, writer: LedgerWriter, record: IndexRecord, state: State, progress: Progress | None
+) -> RunContext:
+    server = FencedSearch(session.client, writer.lease, session.server)
+    return RunContext(
+        revision=record.revision,
+        state=state,
+        step=_Scratch(),
+        progress=progress or Silent(),
+        options=RunOptions(),
+        search=server,
+        client=session.client,
+        writer=writer,
+        direction="h",
+    )
 
 
 def _forget_gone(session: Session, writer: LedgerWriter, name: str | None) -> list[Mended]:
@@ -255,8 +285,11 @@ def _forget_gone(session: Session, writer: LedgerWriter, name: str | None) -> li
     mended = []
     for item in read_kept(session.ledger).values():
         if name in (None, item.name) and index_info(session.client, item.what) is None:
-            # The registry as well: whoever makes an index of that name makes his own.
-            Registry(writer).drop(item.what)
+            if item.kind == "alias":
+                KeptLedger(writer).forget(item.what)
+            else:
+                # The registry as well: whoever makes an index of that name makes his own.
+                Registry(writer).drop(item.what)
             mended.append(
                 Mended(
                     item.name, "kept_gone", item.what, f"{item.what}, which was kept, is gone and forgotten"

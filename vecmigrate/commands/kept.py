@@ -111,7 +111,7 @@ def _roll_back(
     )
     moved = replace(revision, status="rolled back", step=item.step, finished_at=now())
     step, kept = f"u{item.step}:", KeptLedger(writer)
-    back = IndexRecord(item.name, item.what, item.origin, item.revision, _aliases(record, item))
+    back = IndexRecord(item.name, item.what, item.origin, item.revision, _aliases(session, record, item))
     registry.point(
         back,
         kept.stored(put_aside),
@@ -120,23 +120,29 @@ def _roll_back(
          f"{step}physical", item.live),
         writer.stored(moved),
         writer.log_entry("rolled back", item.by, None),
-        over_plain=_hidden(session, record),
+        over_plain=_hidden(session, registry, record),
     )  # fmt: skip  # the words of a command read best on their lines
     return put_aside
 
 
-def _aliases(record: IndexRecord, item: Kept) -> tuple[str, ...]:
-    """Every alias that the rebuild moved; one that is the name of the kept index itself is none."""
-    return tuple(name for name in record.aliases if name != item.what)
+def _aliases(session: Session, record: IndexRecord, item: Kept) -> tuple[str, ...]:
+    """Every alias that the rebuild moved, and the one that it left, as one without an alias does.
+
+    One that is the name of the kept index itself is none.
+    """
+    info = index_info(session.client, item.alias)
+    left = (item.alias,) if info is not None and reply.index_name(info) == item.what else ()
+    return tuple(name for name in dict.fromkeys((*left, *record.aliases)) if name != item.what)
 
 
-def _hidden(session: Session, record: IndexRecord) -> list[str]:
+def _hidden(session: Session, registry: Registry, record: IndexRecord) -> list[str]:
     """The aliases of `record` that a plain index hides, where its readers miss nothing in ours."""
     hidden = []
     ours = index_info(session.client, record.physical) or {}
     for name in record.aliases:
         info = index_info(session.client, name)
         if info is not None and reply.index_name(info) == name != record.physical:
+            registry.require_free(name)
             wrong = missed(ours, info)
             if wrong:
                 raise indexes.hiding(name, record.physical, wrong)

@@ -103,11 +103,12 @@ def upgrade(  # one parameter for each option
                 accepted = _accept(history, records, writer)
                 records = session.ledger.revisions()
             ahead = history.check_unaltered(records)
+            path, held = _path(history, records, revision, release=release)
+            options = replace(options, left_out=_left_out(history, records, path))
             runner = Runner(
                 session.client, session.server, session.ledger, history, writer.lease,
                 Silent() if progress is None else Guarded(progress), options,
             )  # fmt: skip  # the fields read best in one go
-            path, held = _path(history, records, revision, release=release)
             if path:
                 _refuse_ahead(records, ahead)
             _refuse_to_delete([history.upgrade(name) for name in path], options)
@@ -194,6 +195,26 @@ def _path(
     # A newer revision that goes on from it takes it along.
     held = rolled_back - history.graph.ancestors(*newer) if newer else rolled_back
     return [name for name in path if name not in held], history.graph.ordered(held)
+
+
+def _left_out(
+    history: History, records: Mapping[str, RevisionRecord], path: list[str]
+) -> frozenset[tuple[str, int]]:
+    """The rebuilds in `path` that were rolled back, of an index that is rebuilt or dropped right after."""
+    steps = [
+        (name, number, item.operation)
+        for name in path
+        for number, item in enumerate(history.upgrade(name).recorded)
+    ]
+    found = set()
+    for place, (name, number, operation) in enumerate(steps):
+        held = name in records and records[name].status == "rolled back"
+        later = (other for *_, other in steps[place + 1 :] if other.target == operation.target)
+        following = next(later, None)
+        again = following is not None and following.kind in ("rebuild_index", "drop_index")
+        if held and again and operation.kind == "rebuild_index":
+            found.add((name, number))
+    return frozenset(found)
 
 
 def _look(

@@ -11,17 +11,17 @@ from vecmigrate.commands.locked import locked
 from vecmigrate.commands.results import StampResult
 from vecmigrate.errors import HistoryAlteredError, IndexConflictError, OperationError, RevisionError
 from vecmigrate.operations import indexes
-from vecmigrate.operations.kept import Kept
 from vecmigrate.operations.registry import IndexRecord
-from vecmigrate.operations.state import IndexState
+from vecmigrate.operations.state import IndexState, State
+from vecmigrate.runtime.carry_over import missing_record
 from vecmigrate.runtime.history import History
-from vecmigrate.runtime.kept import read_kept
+from vecmigrate.runtime.kept import KeptLedger, read_kept
 from vecmigrate.runtime.keys import OWNERS
 from vecmigrate.runtime.ledger import LedgerWriter, RevisionRecord, now
 from vecmigrate.runtime.records import dump_record
-from vecmigrate.runtime.registry import Registry, read_builds, read_indexes, read_owners
+from vecmigrate.runtime.registry import Registry, read_indexes, read_owners
 from vecmigrate.runtime.search_server import index_info
-from vecmigrate.search import reply
+from vecmigrate.search import ddl, reply
 
 Words = tuple[str | bytes, ...]
 
@@ -113,10 +113,7 @@ def _claims(session: Session, history: History, revisions: set[str], *, purge: b
                 continue
             claimed = replace(record, aliases=indexes.aliases(index.spec))
         else:
-            found = _found(session, index)
-            if found is None:
-                continue
-            claimed = found
+            claimed = _found(session, index) or missing_record(index)
         owner = read_owners(client, [claimed.physical]).get(claimed.physical)
         if owner not in (None, keys.namespace):
             raise IndexConflictError(
@@ -124,6 +121,12 @@ def _claims(session: Session, history: History, revisions: set[str], *, purge: b
                 f"{keys.namespace!r}); nothing was stamped",
                 hint="services that share a Redis need a `namespace` and index names of their own",
             )
+        # The same index under the name that its spec had before.
+        commands += [
+            ("HDEL", keys.indexes, other)
+            for other, stale in before.items()
+            if other not in state and stale.physical == claimed.physical
+        ]
         commands += [
             ("HSET", keys.indexes, name, dump_record(claimed)),
             ("HSET", OWNERS, claimed.physical, keys.namespace),
@@ -175,33 +178,26 @@ def abandon(session: Session, revision: str, *, wait: float = 0.0) -> AbandonRes
                 f"revision {revision} is applied, and not half-done (expected one that stopped half-way)",
                 hint="a release that has its script can downgrade it",
             )
-        return _cleaned(session, writer, revision)
+        return _cleaned(session, writer, history, revision)
 
 
-def _cleaned(session: Session, writer: LedgerWriter, revision: str) -> AbandonResult:
-    registry = Registry(writer)
-    dropped, restored = [], []
-    kept = read_kept(session.ledger)
-    for item in kept.values():
-        if item.by == revision and item.kind == "replaced":
-            live = registry.get(item.name)
-            if live is not None and live.physical == item.live:
-                registry.point(_restored(live, item), ("HDEL", writer.keys.kept, item.what))
-                restored.append(item.what)
-                if registry.drop(item.live):
-                    dropped.append(item.live)
-        elif item.by == revision and item.kind == "rolled back" and registry.drop(item.what):
+def _cleaned(session: Session, writer: LedgerWriter, history: History, revision: str) -> AbandonResult:
+    registry = Registry(writer, revision=revision)
+    dropped, restored, notes = [], [], []
+    aside = [item for item in read_kept(session.ledger).values() if item.by == revision]
+    for item in aside:
+        live = registry.get(item.name)
+        if item.kind == "replaced" and live is not None and live.physical == item.live:
+            back = replace(live, physical=item.what, origin=item.origin, revision=item.revision)
+            registry.point(back, ("HDEL", writer.keys.kept, item.what), superseded=live.physical)
+            restored.append(item.what)
+        elif item.kind == "rolled back" and registry.drop(item.what):
             dropped.append(item.what)
-    for build in read_builds(session.ledger).values():
-        if build.revision == revision and registry.drop(build.physical):
-            dropped.append(build.physical)
-    for index in registry.all().values():
-        if index.revision == revision and index.origin == "created":
-            if registry.drop(index.physical, along=index.aliases):
-                dropped.append(index.physical)
-        elif index.revision == revision:
-            registry.release(index.name)
-    notes = []
+    dropped += registry.drop_unfinished()
+    notes += _as_before(session, registry, history, revision, dropped)
+    for item in aside:
+        if item.kind == "alias":
+            KeptLedger(writer).forget(item.what)
     written = sum(
         int(step.values.get("done", 0)) for step in session.ledger.steps(revision) if step.direction == "u"
     )
@@ -211,5 +207,76 @@ def _cleaned(session: Session, writer: LedgerWriter, revision: str) -> AbandonRe
     return AbandonResult(revision, tuple(dropped), tuple(restored), tuple(notes))
 
 
-def _restored(live: IndexRecord, item: Kept) -> IndexRecord:
-    return replace(live, physical=item.what, origin=item.origin, revision=item.revision)
+def _as_before(
+    session: Session, registry: Registry, history: History, revision: str, dropped: list[str]
+) -> list[str]:
+    """Give each index the names that it had before `revision`, and drop those that it made; what to say."""
+    applied = applied_revisions(session.ledger.revisions())
+    if any(name not in history.scripts for name in applied):
+        return ["what it renamed stays so: the ledger is ahead of the scripts here"]
+    state = history.state_of(applied) if applied else State()
+    known = {item.spec.name for item in state}
+    notes = []
+    for index in state:
+        name = index.spec.name
+        found = registry.all()
+        record = found.get(name)
+        if record is None:
+            renamed = [item for item in found.values() if item.name not in known and _answers(item, index)]
+            record = _renamed_back(session, registry, renamed[0], name) if renamed else None
+        if record is None:
+            registry.put(missing_record(index))
+            notes.append(f"the index of {name!r} is gone; `vecmigrate heal` builds it anew")
+            continue
+        if record.revision == revision:
+            record = replace(record, revision=index.revision)
+            notes.append(
+                f"{record.physical} stays live, as what it replaced is gone; `vecmigrate drift` says how it "
+                "differs"
+            )
+        _named_as_before(session, registry, index, record, revision)
+    for record in registry.all().values():
+        if record.name not in known and record.revision == revision:
+            if record.origin == "adopted":
+                registry.release(record.name)
+            elif registry.drop(record.physical, along=record.aliases):
+                dropped.append(record.physical)
+    return notes
+
+
+def _answers(record: IndexRecord, index: IndexState) -> bool:
+    return record.physical == index.physical or index.spec.index.name in (record.physical, *record.aliases)
+
+
+def _renamed_back(session: Session, registry: Registry, record: IndexRecord, name: str) -> IndexRecord:
+    key = session.ledger.keys.kept
+    aside = [item for item in read_kept(session.ledger).values() if item.name == record.name]
+    moved = [("HSET", key, item.what, dump_record(replace(item, name=name))) for item in aside]
+    return registry.rename(record, name, *moved)
+
+
+def _named_as_before(
+    session: Session, registry: Registry, index: IndexState, record: IndexRecord, revision: str
+) -> None:
+    spec = index.spec
+    old_names = [item for item in read_kept(session.ledger).values() if item.kind == "alias"]
+    new = {item.alias for item in old_names if item.name == spec.name and item.by == revision}
+    names: tuple[str, ...] = ()
+    if index.published:
+        # Names that nobody here knows of stay, except where the spec lists all of them.
+        others = record.aliases if spec.index.aliases is None else ()
+        older = [item.what for item in old_names if item.name == spec.name and item.by != revision]
+        listed = indexes.aliases(spec, [item for item in others if item not in new], older)
+        names = tuple(item for item in listed if item != record.physical)
+    gone = [item for item in record.aliases if item not in names]
+    gone = [item for item in gone if _behind(session, item) == record.physical]
+    changed, deleted = replace(record, aliases=names), [ddl.ft_alias_del(item) for item in gone]
+    if _behind(session, record.physical) is None:
+        registry.put(changed)
+    else:
+        registry.point(changed, *deleted)
+
+
+def _behind(session: Session, name: str) -> str | None:
+    info = index_info(session.client, name)
+    return None if info is None else reply.index_name(info)

@@ -111,7 +111,9 @@ def drop_kept(keeper: Keeper, item: Kept) -> bool:
     if record is not None and record.physical == item.what:
         keeper.kept.forget(item.what)
         return False
-    return registry.drop(item.what, keeper.kept.forgotten(item.what))
+    # Without an alias from now on, its successor left the old name where it was.
+    others = {name for some in registry.all().values() for name in some.aliases}
+    return registry.drop(item.what, keeper.kept.forgotten(item.what), along={item.alias} - others)
 
 
 def _drop_alias(keeper: Keeper, item: Kept, record: IndexRecord | None) -> bool:
@@ -119,7 +121,8 @@ def _drop_alias(keeper: Keeper, item: Kept, record: IndexRecord | None) -> bool:
     # An index of that name, as where a plain one was adopted, is no alias.
     there = info is not None and reply.index_name(info) != item.what
     commands: list[tuple[str | bytes, ...]] = [keeper.kept.forgotten(item.what)]
-    ours = there and info is not None and keeper.registry.is_ours(reply.index_name(info))
+    # It may lead to the index of another spec by now.
+    ours = record is not None and info is not None and there and reply.index_name(info) == record.physical
     if ours:
         commands.insert(0, ddl.ft_alias_del(item.what))
     if record is None:

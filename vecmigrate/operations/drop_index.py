@@ -55,8 +55,7 @@ class DropIndex(Operation):
         for item in context.kept.all().values():
             if item.name == self.name and item.kind != "alias":
                 drop_kept(context, item)
-        for build in registry.leftovers(self.name):
-            registry.drop(build.physical)
+        registry.drop_leftovers(self.name)
         record = registry.get(self.name)
         old_names = [item for item in context.kept.all().values() if item.name == self.name]
         forget_names = [context.kept.forgotten(item.what) for item in old_names]

@@ -158,6 +158,8 @@ def adopt(context: Context, spec: IndexSpec, physical: str, revision: str) -> In
     Raises:
         IndexConflictError: It has another definition, or belongs to another namespace.
     """
+    # Whose it is comes first: what to do about another definition is not for us to say then.
+    context.registry.require_free(physical)
     alias = spec.index.name
     name = alias if live_name(context, alias) == physical else physical
     require_same(spec, context.search.info(physical) or {}, name)
@@ -181,6 +183,7 @@ def uncover(context: Context, record: IndexRecord) -> IndexRecord:
     hidden = hidden_by(context, record)
     ours = context.search.info(record.physical) or {}
     for name in hidden:
+        context.registry.require_free(name)
         wrong = missed(ours, context.search.info(name) or {})
         if wrong:
             raise hiding(name, record.physical, wrong)

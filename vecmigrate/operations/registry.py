@@ -131,5 +131,8 @@ class IndexRegistry(Protocol):
             IndexConflictError: It belongs to somebody else, or another alias leads to it.
         """
 
-    def leftovers(self, name: str) -> list[Build]:
-        """What other steps began for the spec `name` and never finished, and what was to go and is there."""
+    def drop_leftovers(self, name: str) -> list[str]:
+        """Drop what was begun for the spec `name` by steps other than this one, and never finished.
+
+        Only what is ours is dropped. Returns the names of what was.
+        """

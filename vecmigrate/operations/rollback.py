@@ -103,15 +103,14 @@ def restore(context: Context, now: IndexState, wanted: IndexState) -> None:
         if record is not None:
             indexes.uncover(context, record)
         back = IndexRecord(name, kept.what, kept.origin, kept.revision, _aliases(target, noted, kept.what))
-        if not noted.aliases and target.spec.index.alias:
+        if not target.published:
             back = replace(back, aliases=())
         registry.point(back, context.kept.forgotten(kept.what), superseded=noted.physical)
         context.step.put({"outcome": f"{kept.what} was kept and is live again"})
         _drop(context, noted.physical)
     else:
         Swap(context, now, target, keep=False).run()
-    for build in registry.leftovers(name):
-        registry.drop(build.physical)
+    registry.drop_leftovers(name)
     for item in context.kept.all().values():
         if item.name == name and item.by == context.revision and item.kind == "rolled back":
             _drop(context, item.what)

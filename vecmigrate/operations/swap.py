@@ -197,7 +197,7 @@ class Swap:
         new = Built(physical, self.new.spec)
         live = self.context.step.get("old") or ""
         there = bool(live) and self.context.search.info(live) is not None
-        old = Built(live, self.old.spec) if there else None
+        old = Built(live, self._live().spec) if there else None
         progress = self.context.progress
         before = (old.name, old.spec) if old is not None else None
         known = int(self.context.step.get("old_documents") or 0) or None
@@ -236,6 +236,16 @@ class Swap:
                 )
         self.context.step.put({"figures": "; ".join(listed)})
 
+    def _live(self) -> IndexState:
+        """The index that is live: the old one, or one before it where that was left out."""
+        record = self.context.registry.get(self.new.spec.name)
+        index: IndexState | None = self.old
+        while index is not None:
+            if record is None or index.revision == record.revision:
+                return index
+            index = index.previous
+        return self.old
+
     def _told(self, seen: int) -> None:
         self.context.check_lease()
         self.context.progress.advance(seen)
@@ -271,7 +281,9 @@ class Swap:
             indexes.uncover(context, old)
         names = tuple(name for name in self._aliases() if name != physical)
         new = IndexRecord(self.new.spec.name, physical, "created", self.new.revision, names)
-        commands: list[tuple[str | bytes, ...]] = [context.kept.forgotten(physical)]
+        # A name that the spec says is no old name any more, to go with `complete`.
+        wanted = [physical, *indexes.aliases(self.new.spec)]
+        commands: list[tuple[str | bytes, ...]] = [context.kept.forgotten(name) for name in wanted]
         # What was live goes, unless it is kept or gives its name to an alias; also where it is gone already.
         noted = context.registry.get(self.old.spec.name)
         superseded = noted.physical if noted is not None and noted.physical != physical else None
@@ -319,9 +331,8 @@ class Swap:
             told.append(f"{old} kept")
         elif old and old != self.physical and context.registry.is_ours(old):
             context.registry.drop(old)
-        for build in context.registry.leftovers(self.new.spec.name):
-            # Also what was replaced and is gone: the registry would say for good that it is ours.
-            context.registry.drop(build.physical)
+        # Also what was replaced and is gone: the registry would say for good that it is ours.
+        context.registry.drop_leftovers(self.new.spec.name)
         context.step.put({"outcome": ", ".join(told)})
 
 

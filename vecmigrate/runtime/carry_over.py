@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import redis
 
 from vecmigrate.errors import VecmigrateError
+from vecmigrate.operations.indexes import aliases
 from vecmigrate.operations.kept import Kept
 from vecmigrate.operations.registry import Build, IndexRecord, Origin
 from vecmigrate.operations.state import IndexState
@@ -72,9 +73,13 @@ def derive(ledger: Ledger, history: History, records: Mapping[str, RevisionRecor
     known = {name: record for name, record in records.items() if name in history.scripts}
     kept = read_kept(ledger)
     indexes: dict[str, IndexRecord] = {}
+    applied = {name for name, record in known.items() if record.status == "applied"}
     for index in _states(history, known):
-        names = {index.physical, index.plain, *_noted(ledger, known), *kept}
-        record = _record(ledger.client, index, names, kept)
+        built = {**dict.fromkeys([index.plain, *kept], index.revision), **_noted(ledger, known)}
+        record = _record(ledger.client, index, {**built, index.physical: index.revision}, kept)
+        if record is None and index.revision in applied:
+            # Gone from the server; that it should be there is what the ledger is for.
+            record = missing_record(index)
         if record is not None:
             indexes[index.spec.name] = record
     owners = read_owners(ledger.client, [record.physical for record in indexes.values()])
@@ -85,6 +90,13 @@ def derive(ledger: Ledger, history: History, records: Mapping[str, RevisionRecor
         if owners.get(record.physical, namespace) == namespace
     }
     return Ours(indexes, _builds(ledger, history, known, {item.physical for item in indexes.values()}))
+
+
+def missing_record(index: IndexState) -> IndexRecord:
+    """The record of an index that the applied revisions made and the server does not have."""
+    names = aliases(index.spec) if index.published else ()
+    found = tuple(name for name in names if name != index.physical)
+    return IndexRecord(index.spec.name, index.physical, "created", index.revision, found)
 
 
 def _states(history: History, records: Mapping[str, RevisionRecord]) -> list[IndexState]:
@@ -101,10 +113,10 @@ def _states(history: History, records: Mapping[str, RevisionRecord]) -> list[Ind
     return list(found.values())
 
 
-def _noted(ledger: Ledger, records: Mapping[str, RevisionRecord]) -> set[str]:
-    """The physical names that steps noted: of indexes that they built, adopted or found."""
+def _noted(ledger: Ledger, records: Mapping[str, RevisionRecord]) -> dict[str, str]:
+    """The physical names that steps noted, of indexes that they built, adopted or found: name → revision."""
     return {
-        step.values["physical"]
+        step.values["physical"]: revision
         for revision in records
         for step in ledger.steps(revision)
         if "physical" in step.values
@@ -112,8 +124,9 @@ def _noted(ledger: Ledger, records: Mapping[str, RevisionRecord]) -> set[str]:
 
 
 def _record(
-    client: redis.Redis, index: IndexState, names: set[str], kept: Mapping[str, Kept]
+    client: redis.Redis, index: IndexState, names: Mapping[str, str], kept: Mapping[str, Kept]
 ) -> IndexRecord | None:
+    """The record of `index`; `names` are those that it may have, each with the revision that built it."""
     alias = index.spec.index.name
     info = index_info(client, alias)
     behind = None if info is None else reply.index_name(info)
@@ -125,11 +138,12 @@ def _record(
             # A plain index hides our alias: it is not the index that the ledger is about.
             behind = index.physical
         origin: Origin = "created" if "@" in behind else "adopted"
-        aliases = () if behind == alias else (alias, *old_names)
-        return IndexRecord(index.spec.name, behind, origin, index.revision, aliases)
+        leading = () if behind == alias else (alias, *old_names)
+        revision = names.get(behind, index.revision)
+        return IndexRecord(index.spec.name, behind, origin, revision, leading)
     if index_info(client, index.physical) is not None:
-        aliases = (alias, *old_names) if index.published else ()
-        return IndexRecord(index.spec.name, index.physical, "created", index.revision, aliases)
+        leading = (alias, *old_names) if index.published else ()
+        return IndexRecord(index.spec.name, index.physical, "created", index.revision, leading)
     return None
 
 

@@ -82,8 +82,7 @@ class Registry:
         """The physical name under which this step builds; see the protocol."""
         builds = [build for build in read_builds(self._writer.ledger).values() if build.name == name]
         if not all(map(self._is_mine, builds)):
-            for build in self.leftovers(name):
-                self.drop(build.physical)
+            self.drop_leftovers(name)
         commands: list[Words] = []
         key = self._writer.keys.builds
         for build in builds:
@@ -159,10 +158,10 @@ class Registry:
             )
             raise
 
-    def rename(self, record: IndexRecord, name: str) -> IndexRecord:
+    def rename(self, record: IndexRecord, name: str, *commands: Words) -> IndexRecord:
         """Store `record` under another name of its spec, in one step."""
         renamed = replace(record, name=name)
-        self.put(renamed, ("HDEL", self._writer.keys.indexes, record.name))
+        self.put(renamed, ("HDEL", self._writer.keys.indexes, record.name), *commands)
         return renamed
 
     def require_free(self, physical: str) -> None:
@@ -205,6 +204,29 @@ class Registry:
         run_together(self._client, self._writer.lease, [*drops, *forgotten, *commands], keys=self._keys)
         return there
 
+    def drop_leftovers(self, name: str) -> list[str]:
+        """Drop what `leftovers` lists, as far as it is ours; the names of what was dropped."""
+        return self._drop_unfinished(self.leftovers(name))
+
+    def drop_unfinished(self) -> list[str]:
+        """Drop what this revision began, in whichever direction, and does not use now that it is done."""
+        in_use = {record.physical for record in self.all().values()}
+        builds = read_builds(self._writer.ledger).values()
+        mine = [item for item in builds if item.revision == self._place[0] and item.physical not in in_use]
+        return self._drop_unfinished(mine)
+
+    def _drop_unfinished(self, builds: Iterable[Build]) -> list[str]:
+        dropped = []
+        for build in builds:
+            if index_info(self._client, build.physical) is None or self.is_ours(build.physical):
+                if self.drop(build.physical):
+                    dropped.append(build.physical)
+                continue
+            # Noted, and created by somebody else before anybody of us came to it.
+            key = self._writer.keys.builds
+            self._writer.lease.guarded(("HDEL", key, build.physical), keys=[key])
+        return dropped
+
     def leftovers(self, name: str) -> list[Build]:
         """What was begun for the spec `name` by other steps than this one, and never finished."""
         in_use = {record.physical for record in self.all().values()}
@@ -227,9 +249,9 @@ class Registry:
         return self.owner(physical) in (None, self._namespace)
 
     def _free(self, wanted: str) -> str:
-        """`wanted`, or the first of `wanted.2`, `wanted.3`, … that is no index, no alias, and nobody's."""
+        """`wanted`, or the first of `wanted.2`, `wanted.3`, … that is free and nobody else's."""
         number, name = 1, wanted
-        while index_info(self._client, name) is not None or self.owner(name) is not None:
+        while index_info(self._client, name) is not None or not self._may_own(name):
             number += 1
             name = f"{wanted}.{number}"
         return name
@@ -257,6 +279,13 @@ class Registry:
                 hint=f"let it lead elsewhere with FT.ALIASDEL {alias}, or give the spec another name; "
                 "services that share a Redis need a `namespace` and index names of their own",
             )
+        for other in self.all().values():
+            if other.name != record.name and other.physical == behind and alias in other.aliases:
+                raise IndexConflictError(
+                    f"alias {alias!r} leads to the index of {other.name!r} (expected a free name)",
+                    hint=f"where it is an old name of it, `vecmigrate complete {other.name}` frees it; or "
+                    "give the spec another index.name",
+                )
         return False
 
     def _refuse_aliases(self, physical: str, along: Collection[str]) -> None:

@@ -29,6 +29,7 @@ from vecmigrate.runtime.context import RunContext
 from vecmigrate.runtime.history import History, Plan
 from vecmigrate.runtime.lease import Lease
 from vecmigrate.runtime.ledger import Direction, Ledger, LedgerWriter, RevisionRecord, Status, Step, now
+from vecmigrate.runtime.registry import Registry
 from vecmigrate.runtime.search_server import FencedSearch
 from vecmigrate.runtime.translate import explain, redis_error_behind
 from vecmigrate.search import versions
@@ -102,6 +103,7 @@ class Runner:
         )
         self.progress.message(f"upgrade {revision}: {plan.script.message}")
         steps = self._run(plan, writer, record, "u")
+        Registry(writer, revision=revision).drop_unfinished()
         seconds = time.monotonic() - began
         done = replace(record, status="applied", finished_at=now(), seconds=round(seconds, 3), error=None)
         writer.put(done, "applied")
@@ -125,6 +127,7 @@ class Runner:
         )
         self.progress.message(f"downgrade {revision}: {plan.script.message}")
         steps = self._run(plan, writer, record, "d")
+        Registry(writer, revision=revision).drop_unfinished()
         writer.forget(revision, "reverted")
         return RevisionOutcome(revision, plan.script.message, steps, time.monotonic() - began)
 

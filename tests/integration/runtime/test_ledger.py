@@ -207,7 +207,7 @@ def test_a_run_leaves_a_record_that_explains_itself(project, client):
     }
     steps = {key.decode(): value.decode() for key, value in client.hgetall(KEYS.steps("a1")).items()}
     assert steps["u0:operation"] == "create_index cat"
-    assert (steps["u0:status"], steps["u0:outcome"]) == ("done", "created, 0 documents")
+    assert (steps["u0:status"], steps["u0:outcome"]) == ("done", "created")
     assert steps["u0:physical"] == "idx:cat@a1"
     assert steps["u1:operation"] == "execute SET"
     assert not client.exists(KEYS.lease)
