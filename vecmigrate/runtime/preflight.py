@@ -35,6 +35,8 @@ return found
 """
 _UNKNOWN = 2
 _OF_TRANSACTIONS = ("multi", "exec", "discard")
+# There is no form of these that can only fail: the number of words is looked at before the rights are.
+_ONLY_QUEUED = ("incr", "hsetnx")
 _MAY_NOT_RUN = re.compile(r"permissions? to (run|execute)|can't run", re.IGNORECASE)
 _HINT = "docs/security.md has the ACL of each user, and says what each right is for"
 
@@ -134,13 +136,22 @@ def _by_script(client: redis.Redis, needs: Sequence[Need]) -> list[str] | None:
 
 
 def _by_transaction(client: redis.Redis, needs: Sequence[Need]) -> list[str] | None:
-    asked = [need for need in needs if need.command not in (*_OF_TRANSACTIONS, "watch") and _is_safe(need)]
+    asked = [
+        need
+        for need in needs
+        if need.command not in (*_OF_TRANSACTIONS, "watch")
+        and (_is_safe(need) or need.command in _ONLY_QUEUED)
+    ]
+    # Not to be queued; outside of a transaction they do nothing that outlasts the connection.
+    outside = [need for need in needs if need.command in ("exec", "discard", "watch")]
     with _connection(client) as connection:
-        # Alone: were it refused, what follows would be run. A proxy may refuse it for reasons of its own.
-        if _answers(connection, [("MULTI",)]) != [""]:
+        # MULTI comes last: were it refused, what follows would be run. A proxy may refuse it for reasons of
+        # its own.
+        *before, begun = _answers(connection, [*map(_sample, outside), ("MULTI",)])
+        if begun:
             return None
         answers = _answers(connection, [*map(_sample, asked), ("DISCARD",)])
-    return _from_texts(asked, answers)
+    return _from_texts([*outside, *asked], [*before, *answers])
 
 
 def _by_trial(client: redis.Redis, needs: Sequence[Need]) -> list[str]:
@@ -153,8 +164,7 @@ def _by_trial(client: redis.Redis, needs: Sequence[Need]) -> list[str]:
 
 
 def _is_safe(need: Need) -> bool:
-    # A counter would be counted up.
-    return need.harmless and need.command != "incr"
+    return need.harmless and need.command not in _ONLY_QUEUED
 
 
 @contextmanager

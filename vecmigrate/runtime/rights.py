@@ -81,7 +81,6 @@ SAMPLES: dict[str, tuple[str, ...]] = {
 HARMLESS: dict[str, tuple[str, ...]] = {
     "ft.create": ("FT.CREATE", KEY),
     "hincrby": ("HINCRBY", KEY, "f", "no number"),
-    "hsetnx": ("HSETNX", KEY, "f"),
     "hset": ("HSET", KEY, "f", "v", "a field without value"),
     "xadd": ("XADD", KEY, "no id", "f", "v"),
 }

@@ -342,6 +342,6 @@ def test_a_source_that_becomes_something_else_is_named(client, emptied_url, proj
         client.delete("tool_embeddings")
         client.set("tool_embeddings", "x")
 
-    with pytest.raises(Exception, match="'tool_embeddings' is a string, no hash"):
+    with pytest.raises(Exception, match="'tool_embeddings' is no hash but a string"):
         go_up(project, emptied_url, progress=BeforeVerifying(act))
     assert documents(client, "tool") == WANTED
