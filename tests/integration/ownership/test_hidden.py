@@ -112,7 +112,12 @@ class TestMended:
         tidy(made, client)
 
     @pytest.mark.parametrize(
-        "then", ["op.rebuild_index('cat', embedding={'block_size': 512})", "op.set_aliases('cat', ['idx:tom'])", "op.rename_index('cat', index_name='idx:f')"]
+        "then",
+        [
+            "op.rebuild_index('cat', embedding={'block_size': 512})",
+            "op.set_aliases('cat', ['idx:tom'])",
+            "op.rename_index('cat', index_name='idx:f')",
+        ],
     )
     def test_on_the_way_of_the_next_migration(self, made, client, redis_url, then):
         made.script("b2", then, down="a1")

@@ -47,9 +47,7 @@ def prepared(project, client):
 @pytest.mark.crash
 @pytest.mark.parametrize("name", SECOND)
 def test_an_upgrade_is_killed_and_run_again(project, client, monkeypatch, prepared, name):
-    for number in kills(
-        monkeypatch, lambda: prepared(SECOND[name]), lambda: project("upgrade", *QUICK)
-    ):
+    for number in kills(monkeypatch, lambda: prepared(SECOND[name]), lambda: project("upgrade", *QUICK)):
         must(project, "upgrade", *QUICK)
         tidy(project, client, note=number, said=SAID)
         must(project, "downgrade", "a1", *QUICK)
@@ -60,9 +58,7 @@ def test_an_upgrade_is_killed_and_run_again(project, client, monkeypatch, prepar
 @pytest.mark.crash
 @pytest.mark.parametrize("name", SECOND)
 def test_an_upgrade_is_killed_and_taken_back(project, client, monkeypatch, prepared, name):
-    for number in kills(
-        monkeypatch, lambda: prepared(SECOND[name]), lambda: project("upgrade", *QUICK)
-    ):
+    for number in kills(monkeypatch, lambda: prepared(SECOND[name]), lambda: project("upgrade", *QUICK)):
         must(project, "downgrade", "a1", *QUICK)
         tidy(project, client, note=number, said=SAID)
         assert owned.count(client) == 4, number
@@ -142,9 +138,7 @@ def test_an_upgrade_of_a_held_revision_is_killed_and_sent_on(project, client, mo
 @pytest.mark.crash
 @pytest.mark.parametrize("name", SECOND)
 def test_a_withdrawn_revision_that_was_killed_is_abandoned(project, client, monkeypatch, prepared, name):
-    for number in kills(
-        monkeypatch, lambda: prepared(SECOND[name]), lambda: project("upgrade", *QUICK)
-    ):
+    for number in kills(monkeypatch, lambda: prepared(SECOND[name]), lambda: project("upgrade", *QUICK)):
         (project.folder / "migrations" / "b2.py").unlink()
         if status(client, "b2") is not None:
             must(project, "abandon", "b2")

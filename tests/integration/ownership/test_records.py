@@ -15,7 +15,13 @@ READING = (
     *("show a1", "check --server", "check", "upgrade --dry-run", "downgrade base --dry-run"),
 )
 WRITING = (
-    *("upgrade", "upgrade --release", "downgrade base", "rollback cat", "rollback cat --accept-broken-readers"),
+    *(
+        "upgrade",
+        "upgrade --release",
+        "downgrade base",
+        "rollback cat",
+        "rollback cat --accept-broken-readers",
+    ),
     *("complete", "complete cat", "heal", "heal cat", "heal --drop-different", "abandon b2", "stamp a1"),
     *("stamp base --purge", "ensure-version", "upgrade --accept-changed"),
 )
@@ -133,7 +139,9 @@ class TestFormat1:
         (index,) = rebuilt("status", "--format", "json").json["indexes"]
         assert (index["physical"], index["aliases"]) == ("idx:cat@b2", ["idx:cat"])
 
-    @pytest.mark.parametrize("words", ("heal", "complete", "downgrade a1", "rollback --accept-broken-readers"))
+    @pytest.mark.parametrize(
+        "words", ("heal", "complete", "downgrade a1", "rollback --accept-broken-readers")
+    )
     def test_the_first_command_that_writes_carries_it_over(self, rebuilt, client, words):
         as_format_1(client)
         must(rebuilt, *words.split())

@@ -321,4 +321,3 @@ class TestDatabase:
         assert ran.code in (1, 2)
         assert "database" in ran.last
         assert client.info("persistence")["rdb_changes_since_last_save"] == before
-
