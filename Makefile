@@ -6,6 +6,8 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 	then echo $$python; break; fi; done)
 VENV := .venv
 BIN := $(VENV)/bin
+# Libraries that cannot be installed together have an environment each.
+COEXIST := coexist coexist-older coexist-redis-om
 GENERATED := examples/classifiers/redis_vector_index
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -13,7 +15,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help demo tour test lint pytest reliability bench generate test-containers clean
+.PHONY: help demo tour test lint pytest reliability bench generate test-containers coexist clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -35,13 +37,16 @@ lint: $(VENV)/.installed ## ruff, mypy --strict, the layers of the design, specs
 	$(BIN)/vecmigrate check
 
 pytest: $(VENV)/.installed ## Unit, integration and crash tests, on an embedded Redis
-	$(BIN)/python -m pytest -m "not container"
+	$(BIN)/python -m pytest -m "not container and not coexist"
 
 test-containers: $(VENV)/.installed ## The integration tests and fault tests against Redis in containers
 	$(BIN)/python -m tests.containers.run
 
 reliability: $(VENV)/.installed ## Bring about each fault of docs/reliability.md a few times (FAULTS="--full --markdown": as published)
 	$(BIN)/python -m tests.reliability $(FAULTS)
+
+coexist: $(COEXIST:%=.venv-%/.installed) ## RedisVL, LangChain, LlamaIndex and Redis OM beside vecmigrate, on an embedded Redis
+	for extra in $(COEXIST); do .venv-$$extra/bin/python -m pytest -m coexist tests/coexist || exit 1; done
 
 bench: $(VENV)/.installed ## Measure backfill, search and start-up against other ways to do it
 	$(BIN)/python -m benchmarks
@@ -50,13 +55,18 @@ generate: $(VENV)/.installed ## Write the helpers that the specs describe
 	$(BIN)/vecmigrate generate
 
 clean: ## Remove the virtual environment, caches and build results
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(COEXIST:%=.venv-%) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; name one: make PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "no virtual environment could be made (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+
+.venv-%/.installed: pyproject.toml | $(VENV)/bin/python
+	test -x $(@D)/bin/python || $(VENV)/bin/python -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
+	touch $@
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	$(PIP_INSTALL) -e '.[dev]'

@@ -19,7 +19,9 @@ from benchmarks.measure import RATE, Aim, Comparison, Contender, Sample, compare
 from benchmarks.project import CREATED, MOVED, Laps, make_project
 from benchmarks.server import Server, in_batches
 from vecmigrate.backfill import migrate_legacy_hash
-from vecmigrate.commands.database import open_session, stamp, upgrade
+from vecmigrate.commands.database import open_session
+from vecmigrate.commands.migrate import upgrade
+from vecmigrate.commands.stamping import stamp
 from vecmigrate.config import Config
 from vecmigrate.operations.state import physical_name
 from vecmigrate.search.ddl import ft_create

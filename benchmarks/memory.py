@@ -14,7 +14,8 @@ from benchmarks.legacy import make_items
 from benchmarks.measure import Aim, Comparison, compare_values
 from benchmarks.project import CREATED, make_project
 from benchmarks.server import Server
-from vecmigrate.commands.database import open_session, stamp
+from vecmigrate.commands.database import open_session
+from vecmigrate.commands.stamping import stamp
 
 DIMS = 384
 DISTINCT = 400

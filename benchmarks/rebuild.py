@@ -18,8 +18,9 @@ from benchmarks.measure import Aim, Comparison, compare_values
 from benchmarks.server import Server
 from benchmarks.traffic import Seen, under_traffic
 from examples.classifiers.redis_vector_index import sync
-from vecmigrate.commands.database import Session, downgrade, open_session, upgrade
+from vecmigrate.commands.database import Session, open_session
 from vecmigrate.commands.kept import complete
+from vecmigrate.commands.migrate import downgrade, upgrade
 from vecmigrate.config import Config, load_config
 from vecmigrate.operations.state import physical_name
 from vecmigrate.search import memory

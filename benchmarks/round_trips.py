@@ -94,7 +94,8 @@ def _fill(url: str, items: int, dims: int) -> None:
 
 
 def _there_and_back(project: Path, release: Path, url: str) -> tuple[float, float]:
-    return tuple(_run(project, release, url, *words) for words in (("upgrade",), ("downgrade", "base")))
+    there = _run(project, release, url, "upgrade")
+    return there, _run(project, release, url, "downgrade", "base")
 
 
 def _run(project: Path, release: Path, url: str, *words: str) -> float:

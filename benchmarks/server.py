@@ -11,7 +11,7 @@ import redis
 
 from benchmarks.measure import Stopwatch
 from vecmigrate.embedded import EmbeddedRedis
-from vecmigrate.runtime.connect import look
+from vecmigrate.runtime.connect import inspect_server
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class Server:
 
     def versions(self) -> str:
         """Redis and RediSearch, with their versions."""
-        version = look(self.client).version
+        version = inspect_server(self.client).version
         search = ".".join(map(str, version.search)) if version.search else "none"
         return f"Redis {'.'.join(map(str, version.redis))}, RediSearch {search}"
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from benchmarks.measure import MILLISECONDS, Comparison, Contender, Sample, compare, take_turns
 from benchmarks.project import CREATED, make_project
 from benchmarks.server import Server
-from vecmigrate.commands.database import open_session, stamp
+from vecmigrate.commands.database import open_session
+from vecmigrate.commands.stamping import stamp
 
 DIMS = 384
 NAMESPACE = "startup"

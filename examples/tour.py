@@ -244,13 +244,15 @@ def carry_out(tour: Tour) -> None:
 
 
 def go_back_and_forth(tour: Tour) -> None:
-    """Roll back, upgrade again, complete."""
+    """Roll back, which holds; release it, complete."""
     tour.report.chapter("4  Back, and forth again", "The old index was kept: going back is one alias update.")
     tour.vecmigrate("rollback", "article")
     tour.report.check("the alias leads to the old index again", found=tour.live(), expected=f"{ALIAS}@0001")
     tour.vecmigrate("status")
     tour.vecmigrate("upgrade")
-    tour.report.check("upgrade cuts over to it again", found=tour.live(), expected=f"{ALIAS}@0002")
+    tour.report.check("the next deploy leaves it so", found=tour.live(), expected=f"{ALIAS}@0001")
+    tour.vecmigrate("upgrade", "--release")
+    tour.report.check("upgrade --release cuts over again", found=tour.live(), expected=f"{ALIAS}@0002")
     tour.vecmigrate("complete", "article")
     listed = {name.decode() for name in tour.redis.execute_command("FT._LIST")}
     tour.report.check("only the new index is left", found=listed, expected={f"{ALIAS}@0002"})

@@ -25,9 +25,8 @@ import redis
 
 from tests.generated import make_package
 from vecmigrate.config import Config, load_config
-from vecmigrate.runtime import kept as kept_ledger
-from vecmigrate.runtime import search_server
 from vecmigrate.runtime.keys import LedgerKeys
+from vecmigrate.runtime.lease import Lease
 from vecmigrate.runtime.ledger import Step
 from vecmigrate.search.reply import index_name, parse_info
 from vecmigrate.spec.build import spec_from_mapping
@@ -263,11 +262,21 @@ def die_at_stage(stage: str, moment: str) -> None:
 
 def die_after(command: str) -> None:
     """Let this process be killed right after the server has run `command`, before anything is noted."""
-    original = search_server.run_together
+    guarded, take_over = Lease.guarded, Lease.take_over
 
-    def watched(client: Any, lease: Any, commands: Any, **kwargs: Any) -> None:
-        original(client, lease, commands, **kwargs)
+    def watched(lease: Lease, *commands: Any, **options: Any) -> Any:
+        reply = guarded(lease, *commands, **options)
         if any(words[0] == command for words in commands):
             os.kill(os.getpid(), signal.SIGKILL)
+        return reply
 
-    search_server.run_together = kept_ledger.run_together = watched
+    def taking_over(lease: Lease, name: str, physical: str, *commands: Any, **options: Any) -> bool:
+        dropped = take_over(lease, name, physical, *commands, **options)
+        sent = {words[0] for words in commands} | ({"FT.DROPINDEX"} if dropped else set())
+        if command in sent | ({"FT.ALIASUPDATE"} if physical else set()):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return dropped
+
+    # In a process of its own, which ends with it.
+    Lease.guarded = watched  # type: ignore[method-assign]
+    Lease.take_over = taking_over  # type: ignore[method-assign]

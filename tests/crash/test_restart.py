@@ -11,7 +11,7 @@ import redis
 
 from tests import legacy
 from tests.legacy import BACKFILL, KEYS, REVISION, Run, all_expected, dealt_with, documents, fill, make_items
-from vecmigrate.commands.database import upgrade
+from vecmigrate.commands.migrate import upgrade
 from vecmigrate.embedded import EmbeddedRedis
 from vecmigrate.errors import PartialError
 from vecmigrate.operations.progress import Silent

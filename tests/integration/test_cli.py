@@ -108,7 +108,8 @@ def cli(project, capsys):
 def test_upgrade_tells_what_it_did_and_the_next_has_nothing_to_do(cli, client):
     code, out, err = cli("upgrade")
     assert code == 0, err
-    assert re.match(r"applied a1 in .+: Create the index of cats\n  create_index cat  .+, created\n", out)
+    told = r"applied a1 in .+: Create the index of cats\n  create_index cat  .+, created, 0 documents\n"
+    assert re.match(told, out)
     assert out.endswith("current: b1\n")
     assert "1 set aside" in out
     assert "upgrade b1: Fill the index of cats" in err
@@ -167,7 +168,9 @@ def test_current(cli):
     cli("upgrade")
     assert cli("current")[1] == "b1 (head), Fill the index of cats\n"
     assert json.loads(cli("current", "--format", "json")[1]) == {
-        "revisions": [{"revision": "b1", "is_head": True, "message": "Fill the index of cats"}]
+        "revisions": [
+            {"revision": "b1", "is_head": True, "message": "Fill the index of cats", "ahead": False}
+        ]
     }
 
 

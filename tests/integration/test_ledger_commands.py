@@ -7,6 +7,7 @@ import json
 import pytest
 import redis
 
+from vecmigrate import __version__
 from vecmigrate.cli import run
 
 SCRIPT = '''\
@@ -53,7 +54,12 @@ def test_ensure_version_makes_the_ledger_once_and_runs_nothing(cli, client: redi
     code, out, err = cli("ensure-version")
     assert (code, err) == (0, "")
     assert out.startswith("made the ledger here in redis://")
-    assert sorted(client.keys()) == [b"vecmigrate:{here}:fence", b"vecmigrate:{here}:log"]
+    names = [b"vecmigrate:{here}:fence", b"vecmigrate:{here}:log", b"vecmigrate:{here}:meta"]
+    assert sorted(client.keys()) == names
+    assert client.hgetall("vecmigrate:{here}:meta") == {
+        b"format": b"2",
+        b"written_by": __version__.encode(),
+    }
     [(_, entry)] = client.xrange("vecmigrate:{here}:log")
     assert entry[b"event"] == b"ledger made"
     code, out, _ = cli("ensure-version", "--format", "json")

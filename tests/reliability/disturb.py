@@ -31,10 +31,12 @@ def disturbed(
     act: Callable[[CommandLine], Then],
     *,
     earlier: tuple[int, Callable[[], None]] | None = None,
+    only: bytes = b"",
 ) -> Iterator[Disturbed]:
     """Start `words`; before its command number `at` reaches the server, `act` is called with the process.
 
-    `earlier` is the number of an earlier command, and what is called before that one.
+    `earlier` is the number of an earlier command, and what is called before that one. With `only` commands
+    count that have this word.
 
     Raises:
         MissedError: On leaving, where the command was over before `act` was called.
@@ -46,7 +48,7 @@ def disturbed(
         started.wait(_SECONDS_TO_START)
         return act(processes[0])
 
-    with Proxy(world.server.port, at=at, act=happen) as proxy:
+    with Proxy(world.server.port, at=at, act=happen, only=only) as proxy:
         if earlier is not None:
             proxy.before(*earlier)
         with world.start(*words, url=proxy.url) as process:

@@ -39,13 +39,16 @@ class Proxy:
     Args:
         port: Of the server on 127.0.0.1.
         at: The command, counted from 1, before which `act` is called, once.
+        only: Count only commands with this word, those that are the words of a script included.
         delay: Seconds by which each piece is held up, in each direction.
     """
 
-    def __init__(self, port: int, *, at: int = 0, act: Act | None = None, delay: float = 0.0) -> None:
+    def __init__(
+        self, port: int, *, at: int = 0, act: Act | None = None, only: bytes = b"", delay: float = 0.0
+    ) -> None:
         self.commands: list[str] = []
         self.acted = False
-        self._port, self._at, self._act, self._delay = port, at, act, delay
+        self._port, self._at, self._act, self._only, self._delay = port, at, act, only, delay
         self._before: tuple[int, Callable[[], None]] | None = None
         self._flowing = threading.Event()
         self._flowing.set()
@@ -104,6 +107,8 @@ class Proxy:
 
     def _passing(self, words: list[bytes]) -> Then:
         """Count one command, and let happen what is to happen at it."""
+        if self._only and self._only not in words:
+            return Then.PASS
         with self._counting:
             self.commands.append(words[0].decode(errors="replace").upper() if words else "")
             if self._before is not None and len(self.commands) >= self._before[0]:

@@ -86,7 +86,7 @@ def one_pattern_missing(world: World) -> None:
     """The ledger's keys, the registry's, the documents', the legacy hashes'."""
     change = CHANGES["backfill"]
     change.set_up(world)
-    patterns = ["~vecmigrate:*", "~tool:*", "~legacy_*"]
+    patterns = ["~vecmigrate:*", "~tool:*", "~legacy_*", "~idx:tool*"]
     left_out = patterns.pop(world.seed % len(patterns))
     user = ("ACL", "SETUSER", "migrator", "reset", "on", ">secret", "&*", "+@all")
     world.client.execute_command(*user, *patterns)

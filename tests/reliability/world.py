@@ -253,6 +253,7 @@ class World:
             "revisions": [(item["revision"], item["status"]) for item in status["revisions"]],
             "kept": sorted((item["kind"], item["name"], item["alias"]) for item in status["kept"]),
             "lease": status["lease"],
+            "kept and gone": sum(not item["there"] for item in status["kept"]),
             **self._owned(),
             "drift": [item["message"] for item in drift] if isinstance(drift, list) else drift,
         }

@@ -18,10 +18,9 @@ import vecmigrate.testing.servers
 from vecmigrate.operations.state import State
 
 COMMANDS = """
-    autogenerate branches check complete current downgrade drift edit ensure_version generate heads history
-    import_redisvl init introspect list_templates merge open_session pause rejects resume review revision
-    rollback show
-    show_ddl stamp status unlock upgrade validate
+    abandon autogenerate branches check complete current downgrade drift edit ensure_version generate heads
+    heal history import_redisvl init introspect list_templates merge open_session pause rejects resume review
+    revision rollback show show_ddl stamp status unlock upgrade validate
 """
 OPERATIONS = "Cursor Progress Recorder"
 RECORDER = """
@@ -30,20 +29,21 @@ RECORDER = """
 """
 ERRORS = """
     AutogenerateError CodegenError ConfigError EmbeddedError HistoryAlteredError IndexConflictError
-    IrreversibleError LeaseLostError LockedError MemoryLimitError OperationError PartialError
-    ReadOnlyServerError RevisionError ScriptError ServerError ServerTooOldError ServerWentBackError
-    SpecError StaleCodeError TooManyDeletesError TooManyRejectsError VecmigrateError VerificationError
+    IrreversibleError LeaseLostError LedgerFormatError LockedError MemoryLimitError MissingIndexError
+    OperationError PartialError ReadOnlyServerError RevisionError ScriptError ServerChangedError ServerError
+    ServerTooOldError ServerWentBackError SpecError StaleCodeError TooManyDeletesError
+    TooManyRejectsError VecmigrateError VerificationError
 """
 EXIT_CODES = {
     1: """
-        CodegenError EmbeddedError IndexConflictError IrreversibleError MemoryLimitError OperationError
-        ReadOnlyServerError RevisionError ScriptError ServerError ServerTooOldError ServerWentBackError
-        VecmigrateError VerificationError
+        CodegenError EmbeddedError IndexConflictError IrreversibleError MemoryLimitError MissingIndexError
+        OperationError ReadOnlyServerError RevisionError ScriptError ServerChangedError ServerError
+        ServerTooOldError ServerWentBackError VecmigrateError VerificationError
     """,
     2: "ConfigError",
     3: "AutogenerateError SpecError StaleCodeError",
     4: "LeaseLostError LockedError",
-    5: "HistoryAlteredError",
+    5: "HistoryAlteredError LedgerFormatError",
     6: "PartialError TooManyDeletesError TooManyRejectsError",
 }
 TESTING = {

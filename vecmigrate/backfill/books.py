@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Fence:
     """The number of the newest fenced write of this run that the server confirmed.
 
-    Every fenced write counts up `seq` in the lease. A server that knows of fewer writes than were confirmed came
-    back from an older state, and what this run did is lost.
+    Every fenced write counts up `seq` in the lease. A server that knows of fewer writes than were confirmed
+    came back from an older state, and what this run did is lost.
     """
 
     seq: int = 0

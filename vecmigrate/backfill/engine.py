@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 ROUNDS = 5
 COPIED = "done"
+# What a key of the source may be.
+_KINDS = ("hash", "none")
 
 
 class Backfill:
@@ -73,6 +75,8 @@ class Backfill:
         self.converter = Converter(spec)
         self.source = Source(embeddings_key, metadata_key, spec.vector.dims)
         self.pace = Pace()
+        # Whether the next call has to bring the script, which the server did not know.
+        self._by_text = False
         self._lanes: list[Lane] = []
         self.settling: Lane
         self.command: BatchCommand
@@ -243,8 +247,8 @@ class Backfill:
 
         A busy server is waited for; a script that the server does not know any more is sent again.
         """
-        by_text = False
         while True:
+            by_text, self._by_text = self._by_text, False
             packed = self.command.pack(
                 documents, aside, cursor=cursor, compare=compare, verifying=verifying, replace=replace,
                 by_text=by_text,
@@ -254,9 +258,9 @@ class Backfill:
                 answer = lane.receive()[-1]
             except NoScriptError:
                 # Nothing was done; what was watched is not any more.
+                self._by_text = True
                 if watched:
                     return None
-                by_text = True
                 continue
             except redis_client.RedisError as error:
                 if not (lane.patient and is_passing(error)):
@@ -309,7 +313,7 @@ class Backfill:
             outcome = batch.lane.receive()[2]
         except NoScriptError:
             # Somebody flushed the scripts. Nothing of the batch was written.
-            pass
+            self._by_text = True
         except redis_client.RedisError as error:
             # Nor was it where the server was busy with something else.
             if not (batch.lane.patient and is_passing(error)):
@@ -374,10 +378,10 @@ class Backfill:
             kinds = {key: kind.decode() for key, kind in zip(keys, answers, strict=True)}
         finally:
             lane.close()
-        wrong = [f"{key!r} is a {kind}" for key, kind in kinds.items() if kind not in ("hash", "none")]
-        found = ", ".join(wrong) or "one of the keys was something else for a moment"
+        wrong = [f"{key!r} is no hash but a {kind}" for key, kind in kinds.items() if kind not in _KINDS]
+        found = ", ".join(wrong) or "a key of the source is no hash, or was none for a moment"
         return OperationError(
-            f"{found}, no hash (expected two hashes, or nothing)",
+            f"{found} (expected two hashes, or nothing)",
             hint="give the right keys by -x, or in the migration",
         )
 

@@ -22,7 +22,7 @@ BATCH_BYTES = 4 * 1024 * 1024
 # Python writes a double in 24 letters at most; others write more, and white space. What is longer than this
 # is none of that, and shorter texts are worth a closer look.
 BYTES_A_NUMBER = 1024
-LONGEST_VECTOR = 1024 * 1024
+LONGEST_VECTOR = 128 * 1024
 LONGEST_METADATA = 8 * 1024 * 1024
 
 # Redis 7.4 and newer say how many hashes of a database have fields that expire.

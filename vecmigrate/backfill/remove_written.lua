@@ -1,5 +1,6 @@
+#!lua flags=allow-oom
 -- Takes items out of a backfill's accounts, and with them the documents that it wrote. The caller watches the documents
--- and has seen that they still are what was written.
+-- and has seen that they still are what was written. It frees memory, so it works where none is left.
 --
 -- KEYS  1 lease  2 items  3 steps  4 rejects  5 source: items that are fields of it stay; the lease where
 --       that is no matter, for a user may have no right to a key called ""

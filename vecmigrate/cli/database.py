@@ -102,8 +102,9 @@ def upgrade(
 ) -> None:
     """Apply what is pending up to REVISION (default: head).
 
-    A revision that stopped half-way goes on where it stopped; what was rolled back stays so, unless --release.
-    Then every index is looked at: a hidden alias is mended, an index that is gone is an error.
+    A revision that stopped half-way goes on where it stopped; what was rolled back stays so,
+    unless --release. Then every index is looked at: a hidden alias is mended, an index that is
+    gone is an error.
     """
     from vecmigrate import commands
 
@@ -278,13 +279,13 @@ def _warn(app: App, result: UpgradeResult) -> None:
     """What whoever deploys should know, although it is no error."""
     if result.ahead:
         app.note(
-            f"warning: the ledger is ahead: no script here has {', '.join(result.ahead)}; a newer release applied "
-            "it, and this one leaves it as it is"
+            f"warning: the ledger is ahead: no script here has {', '.join(result.ahead)}; a newer release "
+            "applied it, and this one leaves it as it is"
         )
     for revision in result.held:
         app.note(
-            f"warning: {revision} stays rolled back; `vecmigrate upgrade --release` applies it again, as does a "
-            "newer revision that goes on from it"
+            f"warning: {revision} stays rolled back; `vecmigrate upgrade --release` applies it again, as "
+            "does a newer revision that goes on from it"
         )
     for text in result.warnings:
         app.note(f"warning: {text}; `vecmigrate drift` shows more")

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from vecmigrate.commands.ledger import ensure_version as ensure_version
     from vecmigrate.commands.migrate import downgrade as downgrade
     from vecmigrate.commands.migrate import upgrade as upgrade
-    from vecmigrate.commands.pause import pause as pause
-    from vecmigrate.commands.pause import resume as resume
+    from vecmigrate.commands.pausing import pause as pause
+    from vecmigrate.commands.pausing import resume as resume
     from vecmigrate.commands.pull_request import review as review
     from vecmigrate.commands.scripts import branches as branches
     from vecmigrate.commands.scripts import edit as edit
@@ -58,7 +58,7 @@ _MODULES = {
     "healing": ("heal",),
     "stamping": ("abandon", "stamp"),
     "migrate": ("downgrade", "upgrade"),
-    "pause": ("pause", "resume"),
+    "pausing": ("pause", "resume"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -61,8 +61,8 @@ def drift(session: Session) -> DriftResult:
     ahead = history.check_unaltered(records)
     if ahead:
         raise HistoryAlteredError(
-            f"the ledger is ahead: no script here has {', '.join(ahead)}, so nobody here knows what should be "
-            "(expected every applied script)",
+            f"the ledger is ahead: no script here has {', '.join(ahead)}, so nobody here knows what should "
+            "be (expected every applied script)",
             hint="ask the release that has it",
         )
     applied = [name for name, record in records.items() if record.status == "applied"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -60,6 +61,8 @@ class Session:
     server: connect.Server
     ledger: Ledger
     variables: Variables
+    # Seconds that the server was waited for: what waits for other runners afterwards has so much less.
+    waited: float = 0.0
 
     def history(self) -> History:
         """The scripts on disk, read anew."""
@@ -86,6 +89,7 @@ def open_session(
         ServerError: The server cannot be reached, or vecmigrate cannot work with it.
     """
     source, url = _redis_url(config, redis_url)
+    began = time.monotonic()
     with ExitStack() as stack:
         if url.startswith(EMBEDDED):
             # Imported only where it is used: the wheels are an extra.
@@ -109,6 +113,7 @@ def open_session(
             server=server,
             ledger=ledger,
             variables=Variables(given=dict(variables or {}), configured=config.variables),
+            waited=time.monotonic() - began,
         )
 
 

@@ -88,7 +88,8 @@ def heal(
     Args:
         session: The server.
         name: The spec to look at; every one where it is None.
-        drop_different: Also drop a hiding index of another definition, after which its readers miss something.
+        drop_different: Also drop a hiding index of another definition, after which its readers miss
+            something.
         wait: How many seconds to wait for another runner to finish.
         progress: Who listens.
 
@@ -130,7 +131,17 @@ def mend(
         ]
         gone = [item for item in faults if item.kind in ("missing_index", "incomplete_scan")]
         if gone:
-            mended.append(_rebuilt(session, writer, history, record, gone[0], drop_different, progress))
+            mended.append(
+                _rebuilt(
+                    session,
+                    writer,
+                    history,
+                    record,
+                    gone[0],
+                    drop_different=drop_different,
+                    progress=progress,
+                )
+            )
         elif faults:
             context = _context(session, writer, record, State(), progress)
             mended += _pointed(session, writer, record, faults, context, drop_different=drop_different)
@@ -167,7 +178,8 @@ def _pointed(
     if leave:
         registry.put(record)
     told = {
-        "hidden_alias": "a plain index {place} hid the alias; it was dropped, and the alias leads to {to} again",
+        "hidden_alias": "a plain index {place} hid the alias; it was dropped, and the alias leads to {to} "
+        "again",
         "missing_alias": "alias {place} leads to {to} again",
         "other_alias": "alias {place} leads to {to} again, and no more to {found}",
     }
@@ -200,6 +212,7 @@ def _rebuilt(
     history: History,
     record: IndexRecord,
     fault: Fault,
+    *,
     drop_different: bool,
     progress: Progress | None,
 ) -> Mended:
@@ -226,9 +239,12 @@ def _rebuilt(
     hidden = indexes.hidden_by(context, built)
     if not drop_different:
         _refuse_different(session, built, hidden)
-    context.registry.point(built, over_plain=hidden)
-    if record.physical != physical:
-        context.registry.drop(record.physical)
+    superseded = record.physical if physical != record.physical else None
+    context.registry.point(built, over_plain=hidden, superseded=superseded)
+    if superseded is not None:
+        # The server does not take up a scan that it gave up, so that index goes; and of one that is gone the
+        # registry would say for good that it is ours.
+        context.registry.drop(superseded)
     action = f"{physical} was built anew, from the migrations: {', '.join(told)}"
     return Mended(record.name, fault.kind, record.physical, action)
 
@@ -252,8 +268,16 @@ def _context(
 ) -> RunContext:
     server = FencedSearch(session.client, writer.lease, session.server)
     return RunContext(
-        record.revision, state, _Scratch(), progress or Silent(), RunOptions(), server, session.client, writer, "h"
-    )  # fmt: skip  # the fields read best in one go
+        revision=record.revision,
+        state=state,
+        step=_Scratch(),
+        progress=progress or Silent(),
+        options=RunOptions(),
+        search=server,
+        client=session.client,
+        writer=writer,
+        direction="h",
+    )
 
 
 def _forget_gone(session: Session, writer: LedgerWriter, name: str | None) -> list[Mended]:
@@ -264,6 +288,7 @@ def _forget_gone(session: Session, writer: LedgerWriter, name: str | None) -> li
             if item.kind == "alias":
                 KeptLedger(writer).forget(item.what)
             else:
+                # The registry as well: whoever makes an index of that name makes his own.
                 Registry(writer).drop(item.what)
             mended.append(
                 Mended(

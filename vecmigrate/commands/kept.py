@@ -38,8 +38,8 @@ def rollback(
 ) -> RollbackResult:
     """Let every alias of `name` lead to the index that the last rebuild replaced: one step.
 
-    Without `name` there must be one such index only. The index that is put aside stays, and the revision is held:
-    `upgrade` leaves it rolled back until `--release`, or until a newer revision goes on from it.
+    Without `name` there must be one such index only. The index that is put aside stays, and the revision is
+    held: `upgrade` leaves it rolled back until `--release`, or until a newer revision goes on from it.
 
     Args:
         session: The server.
@@ -48,7 +48,8 @@ def rollback(
         wait: How many seconds to wait for another runner to finish.
 
     Raises:
-        OperationError: Nothing is kept for `name`, the kept index cannot answer now, or queries would fail then.
+        OperationError: Nothing is kept for `name`, the kept index cannot answer now, or queries would fail
+            then.
         LockedError: Another runner holds the lease for longer than `wait` seconds.
     """
     history = session.history()
@@ -70,19 +71,21 @@ def _roll_back(
     if record is None or record.physical != item.live:
         at = None if record is None else record.physical
         raise OperationError(
-            f"index {item.name!r} is {at!r} by the ledger (expected {item.live!r}, which replaced {item.what!r})",
+            f"index {item.name!r} is {at!r} by the ledger (expected {item.live!r}, which replaced "
+            f"{item.what!r})",
             hint="`vecmigrate status` shows what is there",
         )
     info = index_info(client, item.what)
     if info is None or reply.index_name(info) != item.what:
         raise OperationError(
-            f"index {item.what!r}, which was kept, is gone (expected it to be there; somebody else dropped it)",
+            f"index {item.what!r}, which was kept, is gone (expected it to be there; somebody else dropped "
+            "it)",
             hint="`vecmigrate downgrade` builds it anew",
         )
     if reply.is_indexing(info):
         raise OperationError(
-            f"index {item.what!r} is being scanned, {reply.percent_indexed(info):.0%} done (expected a complete "
-            "one; a server scans anew when it was restarted)",
+            f"index {item.what!r} is being scanned, {reply.percent_indexed(info):.0%} done (expected a "
+            "complete one; a server scans anew when it was restarted)",
             hint="wait until it is done",
         )
     revision = session.ledger.revisions().get(item.by)
@@ -123,7 +126,7 @@ def _roll_back(
 
 
 def _aliases(session: Session, record: IndexRecord, item: Kept) -> tuple[str, ...]:
-    """Every alias that the rebuild moved, and the one that it left where it was, as one without an alias does.
+    """Every alias that the rebuild moved, and the one that it left, as one without an alias does.
 
     One that is the name of the kept index itself is none.
     """
@@ -155,8 +158,8 @@ def _refuse_what_would_break(
     later = _added_since(history, records, item, before)
     if later:
         raise OperationError(
-            f"index {item.what!r} lacks {', '.join(later)}, added after {item.by} replaced it (expected what is "
-            "applied to be in it)",
+            f"index {item.what!r} lacks {', '.join(later)}, added after {item.by} replaced it (expected what "
+            "is applied to be in it)",
             hint=f"`vecmigrate downgrade` takes both back, in order, down to what {item.by} stands on",
         )
     broken = _broken(before, live or {})

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vecmigrate.config import DEFAULT_NAMESPACE
 from vecmigrate.errors import ConfigError
 
 DEFAULT_TEMPLATE = "generic"
 
-SETTINGS = """\
+_SETTINGS = """\
+namespace = "{namespace}"    # its ledger in Redis: services that share a server have one each
 specs = "specs"              # folder of the index specs
 migrations = "migrations"    # folder of the migration scripts
 output = "vector_indexes"    # package that `vecmigrate generate` writes
 # redis = "redis://localhost:6379/0"    # --redis, VECMIGRATE_REDIS_URL and REDIS_URL come before it
 """
+
+
+def settings(folder: str) -> str:
+    """The settings of a new project in the folder called `folder`.
+
+    Services that share a Redis need a ledger each, so the namespace is not left to a default that all have.
+    """
+    namespace = re.sub(r"[^A-Za-z0-9_.-]+", "-", folder).strip("-.")[:64]
+    return _SETTINGS.format(namespace=namespace or DEFAULT_NAMESPACE)
+
 
 _HASH_SPEC = """\
 version: 1

@@ -28,7 +28,7 @@ def locked(
     plans: Iterable[Plan] = (),
     touches_indexes: bool = False,
 ) -> Iterator[LedgerWriter]:
-    """Hold the lease for the length of the block, over a ledger that is carried over where it is an older one.
+    """Hold the lease for the length of the block; a ledger of an older format is carried over first.
 
     Before that, the rights of the Redis user are looked at: those that the ledger, `plans` and, with
     `touches_indexes`, the indexes in the ledger ask for.
@@ -45,6 +45,7 @@ def locked(
         needs += rights.for_names(_names(ledger))
     preflight.require_rights(session.client, needs, command)
     seconds = session.config.lease_seconds
+    wait = max(0.0, wait - session.waited)
     with Lease(session.client, ledger.keys, seconds=seconds, wait=wait, command=command) as lease:
         writer = LedgerWriter(ledger, lease)
         carry_over(writer, history)
@@ -61,6 +62,6 @@ def _names(ledger: Ledger) -> list[str]:
 def told(ahead: Sequence[str]) -> str:
     """What is said of revisions that the ledger has and no script here."""
     return (
-        f"the ledger is ahead: no script here has {', '.join(ahead)}; a newer release applied it, and this one "
-        "leaves it as it is"
+        f"the ledger is ahead: no script here has {', '.join(ahead)}; a newer release applied it, and this "
+        "one leaves it as it is"
     )

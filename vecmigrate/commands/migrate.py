@@ -52,9 +52,9 @@ def upgrade(  # one parameter for each option
 ) -> UpgradeResult:
     """Apply what is pending up to `revision`; a revision that stopped half-way goes on where it stopped.
 
-    Then every index is looked at: an alias that is hidden or gone is mended, an index that is gone is an error.
-    What was rolled back stays so, unless `release` says otherwise or a newer revision goes on from it. A ledger
-    that is ahead of the scripts here is left as it is.
+    Then every index is looked at: an alias that is hidden or gone is mended, an index that is gone is an
+    error. What was rolled back stays so, unless `release` says otherwise or a newer revision goes on from it.
+    A ledger that is ahead of the scripts here is left as it is.
 
     `max_memory` (such as `2gb`) bounds what the server may use while a rebuilt index is there beside the
     old one; `verify` says how thoroughly it is looked at, `min_recall` what recall@10 it must reach.
@@ -104,8 +104,9 @@ def upgrade(  # one parameter for each option
         with locked(session, history, "upgrade", wait, plans=plans) as writer:
             # Read again: another runner may have been at work until now.
             records = session.ledger.revisions()
-            accepted = _accept(history, records, writer) if accept_changed else ()
-            records = session.ledger.revisions()
+            if accept_changed:
+                accepted = _accept(history, records, writer)
+                records = session.ledger.revisions()
             ahead = history.check_unaltered(records)
             path, held = _path(history, records, revision, release=release)
             _refuse_lost_fields(session, history, records, path)
@@ -240,7 +241,7 @@ def _fields(client: redis.Redis, names: Collection[str]) -> set[str]:
 def _left_out(
     history: History, records: Mapping[str, RevisionRecord], path: list[str]
 ) -> frozenset[tuple[str, int]]:
-    """The rebuilds in `path` that were rolled back and whose index is rebuilt or dropped again right after."""
+    """The rebuilds in `path` that were rolled back, of an index that is rebuilt or dropped right after."""
     steps = [
         (name, number, item.operation)
         for name in path
@@ -251,9 +252,9 @@ def _left_out(
         held = name in records and records[name].status == "rolled back"
         later = (other for *_, other in steps[place + 1 :] if other.target == operation.target)
         following = next(later, None)
-        if held and _rebuilds(operation) and following is not None:
-            if following.kind in ("rebuild_index", "drop_index"):
-                found.add((name, number))
+        again = following is not None and following.kind in ("rebuild_index", "drop_index")
+        if held and again and _rebuilds(operation):
+            found.add((name, number))
     return frozenset(found)
 
 
@@ -279,8 +280,8 @@ def _refuse_ahead(records: Mapping[str, RevisionRecord], ahead: Collection[str])
     unfinished = [name for name in ahead if records[name].status != "applied"]
     if unfinished:
         raise HistoryAlteredError(
-            f"revision {unfinished[0]} is {records[unfinished[0]].status}, and no script here has it (expected "
-            "it to be finished before anything else is applied)",
+            f"revision {unfinished[0]} is {records[unfinished[0]].status}, and no script here has it "
+            "(expected it to be finished before anything else is applied)",
             hint=f"bring its script back, or `vecmigrate abandon {unfinished[0]}` cleans up after it",
         )
     raise HistoryAlteredError(
@@ -292,10 +293,10 @@ def _refuse_ahead(records: Mapping[str, RevisionRecord], ahead: Collection[str])
 def _refuse_to_go_back(ahead: Collection[str]) -> None:
     if ahead:
         raise HistoryAlteredError(
-            f"the ledger is ahead: no script here has {', '.join(ahead)} (expected every script that is to be "
-            "taken back)",
-            hint="downgrade from the release that has it; `vecmigrate abandon` cleans up after one that stopped "
-            "half-way",
+            f"the ledger is ahead: no script here has {', '.join(ahead)} (expected every script that is to "
+            "be taken back)",
+            hint="downgrade from the release that has it; `vecmigrate abandon` cleans up after one that "
+            "stopped half-way",
         )
 
 

@@ -57,7 +57,10 @@ class UpgradeResult(_Result):
 
 @dataclass(frozen=True, slots=True)
 class CurrentRevision:
-    """One revision that the database is at; `ahead` where a newer release applied it and no script here has it."""
+    """One revision that the database is at.
+
+    `ahead` where a newer release applied it and no script here has it.
+    """
 
     revision: str
     is_head: bool

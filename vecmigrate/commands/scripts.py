@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vecmigrate.commands.layouts import DEFAULT_TEMPLATE, SETTINGS, find_template
+from vecmigrate.commands.layouts import DEFAULT_TEMPLATE, find_template, settings
 from vecmigrate.config import CONFIG_FILE, PYPROJECT, Config
 from vecmigrate.errors import ConfigError, RevisionError
 from vecmigrate.revisions import template
@@ -125,7 +125,7 @@ def init(directory: Path, *, template: str = DEFAULT_TEMPLATE) -> InitResult:
     files = {directory / name: text for name, text in find_template(template).files.items()}
     pyproject = directory / PYPROJECT
     if not pyproject.exists():
-        files = {directory / CONFIG_FILE: SETTINGS, **files}
+        files = {directory / CONFIG_FILE: settings(directory.absolute().name), **files}
     taken = [path for path in (*files, directory / CONFIG_FILE) if path.exists()]
     taken += [path.parent for path in files if path.parent != directory and _has_entries(path.parent)]
     if taken:
@@ -136,7 +136,9 @@ def init(directory: Path, *, template: str = DEFAULT_TEMPLATE) -> InitResult:
     for path, text in files.items():
         write_new(path, text)
     if pyproject.exists() and "[tool.vecmigrate" not in pyproject.read_text("utf-8", "replace"):
-        return InitResult(tuple(files), f"[tool.vecmigrate]\n{SETTINGS}", pyproject)
+        return InitResult(
+            tuple(files), f"[tool.vecmigrate]\n{settings(directory.absolute().name)}", pyproject
+        )
     return InitResult(tuple(files))
 
 

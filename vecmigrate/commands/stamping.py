@@ -91,7 +91,8 @@ def _require_scripts(history: History, records: Mapping[str, RevisionRecord]) ->
     ahead = [name for name in records if name not in history.scripts]
     if ahead:
         raise HistoryAlteredError(
-            f"the ledger is ahead: no script here has {', '.join(ahead)} (expected a script for each revision)",
+            f"the ledger is ahead: no script here has {', '.join(ahead)} (expected a script for each "
+            "revision)",
             hint="stamp from the release that has it",
         )
 
@@ -153,7 +154,8 @@ def _found(session: Session, index: IndexState) -> IndexRecord | None:
 def abandon(session: Session, revision: str, *, wait: float = 0.0) -> AbandonResult:
     """Clean up after a revision that stopped half-way, or was rolled back, and whose script is gone.
 
-    What it was building is dropped, and an index that it replaced is live again. Documents that it wrote stay.
+    What it was building is dropped, and an index that it replaced is live again. Documents that it wrote
+    stay.
 
     Raises:
         RevisionError: The ledger does not have it.
@@ -187,7 +189,7 @@ def _cleaned(session: Session, writer: LedgerWriter, history: History, revision:
         live = registry.get(item.name)
         if item.kind == "replaced" and live is not None and live.physical == item.live:
             back = replace(live, physical=item.what, origin=item.origin, revision=item.revision)
-            registry.point(back, ("HDEL", writer.keys.kept, item.what), registry.doomed(live))
+            registry.point(back, ("HDEL", writer.keys.kept, item.what), superseded=live.physical)
             restored.append(item.what)
         elif item.kind == "rolled back" and registry.drop(item.what):
             dropped.append(item.what)
@@ -208,7 +210,7 @@ def _cleaned(session: Session, writer: LedgerWriter, history: History, revision:
 def _as_before(
     session: Session, registry: Registry, history: History, revision: str, dropped: list[str]
 ) -> list[str]:
-    """Give each index the names that it had before `revision`, and drop those that only it made; what to say."""
+    """Give each index the names that it had before `revision`, and drop those that it made; what to say."""
     applied = applied_revisions(session.ledger.revisions())
     if any(name not in history.scripts for name in applied):
         return ["what it renamed stays so: the ledger is ahead of the scripts here"]
@@ -229,7 +231,8 @@ def _as_before(
         if record.revision == revision:
             record = replace(record, revision=index.revision)
             notes.append(
-                f"{record.physical} stays live, as what it replaced is gone; `vecmigrate drift` says how it differs"
+                f"{record.physical} stays live, as what it replaced is gone; `vecmigrate drift` says how it "
+                "differs"
             )
         _named_as_before(session, registry, index, record, revision)
     for record in registry.all().values():

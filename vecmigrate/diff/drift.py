@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from vecmigrate.search.introspect import differences, invisible, said
-from vecmigrate.search.reply import Info
+from vecmigrate.search.reply import Info, scan_problem
 from vecmigrate.spec.model import IndexSpec
 
 # missing-index   there is no index at all
@@ -20,9 +20,10 @@ from vecmigrate.spec.model import IndexSpec
 # other-alias     applications query another index
 # early-alias     applications find an index that is not published yet
 # shadowed        a plain index has the alias's name and hides the index behind it
+# incomplete      the server gave its scan up, so documents are missing from every answer
 # difference      a field or an option is otherwise
 Code: TypeAlias = Literal[
-    "missing-index", "missing-alias", "other-alias", "early-alias", "shadowed", "difference"
+    "missing-index", "missing-alias", "other-alias", "early-alias", "shadowed", "incomplete", "difference"
 ]
 # foreign          made by somebody else
 # other_namespace  owned by another namespace, as the registry of the server says
@@ -91,6 +92,8 @@ class Drift:
                 return (
                     f"a plain index {self.place!r} hides the alias of that name and {self.wanted!r} behind it"
                 )
+            case "incomplete":
+                return f"index {self.place!r} is incomplete: {self.found}"
             case "difference":
                 where = f"field {self.field!r}: " if self.field is not None else ""
                 return (
@@ -204,6 +207,9 @@ def _of_index(wanted: Expected, live: Live) -> Iterator[Drift]:
     if wanted.published:
         yield from _further_names(wanted, live, there)
     if judged is not None and judged in live.indexes:
+        problem = scan_problem(live.indexes[judged])
+        if problem is not None:
+            yield Drift("incomplete", name, judged, None, problem)
         for item in differences(wanted.spec, live.indexes[judged]):
             yield Drift("difference", name, judged, item.wanted, item.found, item.field, item.option)
 

@@ -66,7 +66,7 @@ class RunOptions:
         allow_eviction: Whether a server may evict keys meanwhile.
         max_rate: How many items a second a step may deal with.
         max_latency: By how many milliseconds a step may slow down others.
-        left_out: Rebuilds, by revision and step, that were rolled back and that the same run does again better.
+        left_out: Rebuilds, by revision and step, that were rolled back and that the same run does again.
     """
 
     max_rejects: RejectLimit | None = None

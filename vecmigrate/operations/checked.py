@@ -34,11 +34,17 @@ def require_updates_seen(context: Context, spec: IndexSpec) -> None:
 
 
 def check(
-    context: Context, physical: str, spec: IndexSpec, old: tuple[str, IndexSpec] | None = None
+    context: Context,
+    physical: str,
+    spec: IndexSpec,
+    old: tuple[str, IndexSpec] | None = None,
+    *,
+    total: int | None = None,
 ) -> DocumentCheck | None:
     """Look whether `physical`, built from `spec`, holds every document, and mend what its scan passed over.
 
-    `old` is the index that it takes the place of, by name and spec. Gives None where the operator wants no
+    `old` is the index that it takes the place of, by name and spec; `total` how many documents there are, as
+    far as that is known. Gives None where the operator wants no
     check (--verify none). What is mended and what cannot be indexed is said; what is lost is for the caller.
     """
     if context.options.verify == "none":
@@ -49,16 +55,16 @@ def check(
 
     progress = context.progress
     before = Built(old[0], old[1]) if old is not None else None
-    progress.start(f"checking the documents of {physical}", None, "documents")
+    progress.start(f"checking the documents of {physical}", total, "documents")
     asking: AbstractContextManager[Scratch | None] = nullcontext()
     if spec.index.filter is not None:
-        asking = _scratch(context, spec, physical)
+        asking = _scratch(context, spec)
     with asking as scratch:
         found = check_documents(
             context.client,
             Built(physical, spec),
             before,
-            lambda seen: _told(context, seen),
+            lambda seen: _told(context, min(seen, total or seen)),
             touch=lambda keys: context.search.touch(spec, keys),
             scratch=scratch,
         )
@@ -85,7 +91,7 @@ def told(found: DocumentCheck | None) -> list[str]:
     """What a check found, as parts of an outcome."""
     if found is None:
         return []
-    parts = [f"{found.held:,} documents"]
+    parts = [f"{found.held:,} documents"] if found.seen else []
     if found.filtered:
         parts.append(f"{found.filtered:,} left out by the filter")
     if found.missing:
@@ -105,7 +111,7 @@ def refuse_unfit(context: Context, physical: str, spec: IndexSpec, fields: Seque
     from vecmigrate.verify.unfit import unfit_documents
 
     context.progress.start(f"looking for values that do not fit {', '.join(fields)}", None, "documents")
-    with _scratch(context, spec, physical) as scratch:
+    with _scratch(context, spec) as scratch:
         found = unfit_documents(
             context.client,
             Built(physical, spec),
@@ -130,12 +136,12 @@ def _told(context: Context, seen: int) -> None:
 
 
 @contextmanager
-def _scratch(context: Context, spec: IndexSpec, physical: str) -> Iterator[Scratch]:
-    """The right to make a small index beside `physical`; a later run knows it, and drops what was left."""
+def _scratch(context: Context, spec: IndexSpec) -> Iterator[Scratch]:
+    """The right to make a small index `<index.name>@check`; a later run knows it, and drops what was left."""
     from vecmigrate.verify.scratch import Scratch
 
     registry = context.registry
-    name = registry.begin_build(f"{spec.name} (check)", f"{physical}.check")
+    name = registry.begin_build(f"{spec.name} (check)", f"{spec.index.name}@check")
     try:
         yield Scratch(name, lambda words: registry.create(words, name), lambda: _drop(context, spec, name))
     finally:

@@ -78,8 +78,8 @@ class CreateIndex(Operation):
         alias = self.spec.index.name
         if live != alias and not self.spec.index.alias:
             raise IndexConflictError(
-                f"{alias!r} is an alias of index {live!r} (expected a name that is free: with `alias: false` the "
-                "index itself carries it)",
+                f"{alias!r} is an alias of index {live!r} (expected a name that is free: with `alias: false` "
+                "the index itself carries it)",
                 hint=f"FT.ALIASDEL {alias}, or give the spec another index.name",
             )
         record = indexes.adopt(context, self.spec, live, context.revision)

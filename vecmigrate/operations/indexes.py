@@ -21,11 +21,21 @@ QUIET_SECONDS = 0.5
 
 
 def require_same(spec: IndexSpec, info: dict[str, Any], name: str) -> None:
-    """Raise IndexConflictError where the index `name` is not what `spec` says, as far as FT.INFO shows it."""
+    """Raise IndexConflictError where the index `name` is not what `spec` says, as far as FT.INFO shows it.
+
+    `name` may be an alias.
+    """
     found = differences(spec, info)
     if not found:
         return
     listed = ", ".join(str(item) for item in found)
+    physical = reply.index_name(info)
+    if physical != name:
+        raise IndexConflictError(
+            f"alias {name!r} leads to index {physical!r}, which has another definition ({listed})",
+            hint="make the spec in this migration say what the index is and migrate from there, "
+            f"or FT.ALIASDEL {name} (the index stays), or give the spec another index.name",
+        )
     raise IndexConflictError(
         f"index {name!r} exists with another definition ({listed})",
         hint="make the spec in this migration say what the index is and migrate from there, "
@@ -125,7 +135,8 @@ def live_name(context: Context, alias: str) -> str | None:
 def record_of(context: Context, index: IndexState) -> IndexRecord | None:
     """The index that the ledger has for `index`, where it is on the server; None where it is not.
 
-    An index of which the ledger knows nothing is adopted where it has the right definition and nobody owns it.
+    An index of which the ledger knows nothing is adopted where it has the right definition and nobody owns
+    it.
 
     Raises:
         IndexConflictError: The name is taken by an index that is not ours.
@@ -133,6 +144,7 @@ def record_of(context: Context, index: IndexState) -> IndexRecord | None:
     name = index.spec.name
     record = context.registry.get(name)
     if record is not None:
+        context.registry.require_free(record.physical)
         return record if live_name(context, record.physical) == record.physical else None
     found = live_name(context, index.spec.index.name)
     if found is None:
@@ -148,8 +160,9 @@ def adopt(context: Context, spec: IndexSpec, physical: str, revision: str) -> In
     """
     # Whose it is comes first: what to do about another definition is not for us to say then.
     context.registry.require_free(physical)
-    info = context.search.info(physical)
-    require_same(spec, info or {}, physical)
+    alias = spec.index.name
+    name = alias if live_name(context, alias) == physical else physical
+    require_same(spec, context.search.info(physical) or {}, name)
     found = tuple(name for name in aliases(spec) if name != physical)
     record = IndexRecord(spec.name, physical, "adopted", revision, found)
     context.registry.adopt(record)
@@ -188,7 +201,8 @@ def hiding(name: str, physical: str, wrong: Iterable[str]) -> IndexConflictError
     return IndexConflictError(
         f"a plain index {name!r} hides the alias of that name, which leads to {physical!r}, and has another "
         f"definition ({', '.join(wrong)})",
-        hint=f"`vecmigrate heal --drop-different` drops {name} (documents stay); first stop whoever creates it",
+        hint=f"`vecmigrate heal --drop-different` drops {name} (documents stay); first stop whoever creates "
+        "it",
     )
 
 

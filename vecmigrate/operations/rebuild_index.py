@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from vecmigrate.errors import OperationError
+from vecmigrate.operations import indexes
 from vecmigrate.operations.base import Command, Context, Operation
 from vecmigrate.operations.rollback import Rollback
 from vecmigrate.operations.state import IndexState, State, proposed_name, require_new_name
@@ -36,13 +37,17 @@ class RebuildIndex(Operation):
         """FT.CREATE, what is looked at, and the alias update."""
         new = self._after(state, revision)
         create = ddl.ft_create(new.spec, new.physical)
+        old = state.get(self.name).physical
         if not new.published:
-            return (create, ddl.ft_drop_index(state.get(self.name).physical))
+            return (create, ddl.ft_drop_index(old))
+        look = (f"# waits for the scan; compares documents and recall@10 with {old}",)
+        if not new.spec.index.alias:
+            return (create, look, (f"# both stay until `vecmigrate complete {self.name}`",))
         return (
             create,
-            (f"# waits for the scan; compares documents and recall@10 with {state.get(self.name).physical}",),
-            ddl.ft_alias_update(new.spec.index.name, new.physical),
-            (f"# keeps {state.get(self.name).physical} until `vecmigrate complete {self.name}`",),
+            look,
+            *(ddl.ft_alias_update(name, new.physical) for name in indexes.aliases(new.spec)),
+            (f"# keeps {old} until `vecmigrate complete {self.name}`",),
         )
 
     def run(self, context: Context) -> None:

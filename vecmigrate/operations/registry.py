@@ -24,8 +24,8 @@ class IndexRecord:
         physical: The name of the index itself.
         origin: How it came.
         revision: The revision that built or adopted it.
-        aliases: Every name that is to lead to it; none until it is published, or where the index itself carries
-            the name that applications query.
+        aliases: Every name that is to lead to it; none until it is published, or where the index itself
+            carries the name that applications query.
         unknown: Fields that a newer release wrote.
     """
 
@@ -39,9 +39,9 @@ class IndexRecord:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """An index that a step builds, or began to build; noted before it is created.
+    """An index that a step builds, or began to build, or is about to drop; noted before it does.
 
-    `direction` is "u" for a step of the upgrade, "d" for one of the downgrade.
+    `direction` is "u" for a step of the upgrade, "d" for one of the downgrade, "-" for one that is to go.
     """
 
     physical: str
@@ -67,11 +67,14 @@ class IndexRegistry(Protocol):
     def is_ours(self, physical: str) -> bool:
         """Whether this namespace owns the index `physical`."""
 
+    def require_free(self, physical: str) -> None:
+        """Raise IndexConflictError where the index `physical` belongs to another namespace."""
+
     def begin_build(self, name: str, wanted: str, *, exact: bool = False) -> str:
         """The physical name under which this step builds, noted before anything is created.
 
-        The same for each run of the same step: `wanted`, or one like it where that is taken. What another step
-        began for the same spec and never finished is dropped.
+        The same for each run of the same step: `wanted`, or one like it where that is taken. What another
+        step began for the same spec and never finished is dropped.
 
         Raises:
             IndexConflictError: `wanted` is taken, and with `exact` no other name will do.
@@ -81,11 +84,17 @@ class IndexRegistry(Protocol):
         """Send FT.CREATE for `physical` and take ownership of it, in one step."""
 
     def point(
-        self, record: IndexRecord, *commands: Sequence[str | bytes], over_plain: Collection[str] = ()
+        self,
+        record: IndexRecord,
+        *commands: Sequence[str | bytes],
+        over_plain: Collection[str] = (),
+        superseded: str | None = None,
     ) -> None:
         """Let every alias of `record` lead to its index, store the record, and run `commands`: in one step.
 
         `over_plain` are plain indexes of the names of aliases that may be dropped in the same step.
+        `superseded` is an index that nothing needs from then on: the caller drops it next, and where that
+        never happens it is among the leftovers.
 
         Raises:
             IndexConflictError: An alias leads to an index of somebody else, or another plain index hides it.
@@ -120,15 +129,6 @@ class IndexRegistry(Protocol):
 
         Raises:
             IndexConflictError: It belongs to somebody else, or another alias leads to it.
-        """
-
-    def require_free(self, physical: str) -> None:
-        """Raise IndexConflictError where the index `physical` belongs to another namespace."""
-
-    def doomed(self, record: IndexRecord) -> tuple[str | bytes, ...]:
-        """The words that note that the index of `record` is a leftover from now on; to be run with another change.
-
-        Whoever comes next drops it, should this run end before it does.
         """
 
     def drop_leftovers(self, name: str) -> list[str]:

@@ -92,18 +92,22 @@ def restore(context: Context, now: IndexState, wanted: IndexState) -> None:
     name = now.spec.name
     record = indexes.record_of(context, now)
     target = _target(now, wanted)
-    kept = _kept(context, name, record)
+    # Where somebody dropped what is live, the way back is open all the same.
+    noted = record or registry.get(name)
+    kept = _kept(context, name, noted)
     if record is not None and record.revision != now.revision:
         # A rebuild that never came to its cut-over, or was rolled back: what was live before still is.
         context.step.put({"outcome": f"{record.physical} is live"})
-    elif record is not None and kept is not None:
+    elif noted is not None and noted.revision == now.revision and kept is not None:
         indexes.wait_until_indexed(context, kept.what, kept.what)
-        indexes.uncover(context, record)
-        back = IndexRecord(name, kept.what, kept.origin, kept.revision, _aliases(target, record, kept.what))
+        if record is not None:
+            indexes.uncover(context, record)
+        back = IndexRecord(name, kept.what, kept.origin, kept.revision, _aliases(target, noted, kept.what))
         if not target.published:
             back = replace(back, aliases=())
-        registry.point(back, context.kept.forgotten(kept.what), registry.doomed(record))
+        registry.point(back, context.kept.forgotten(kept.what), superseded=noted.physical)
         context.step.put({"outcome": f"{kept.what} was kept and is live again"})
+        _drop(context, noted.physical)
     else:
         Swap(context, now, target, keep=False).run()
     registry.drop_leftovers(name)
@@ -131,9 +135,10 @@ def _kept(context: Context, name: str, record: IndexRecord | None) -> Kept | Non
     """The index that was replaced by what is live, where it is kept and still there."""
     for item in context.kept.all().values():
         replaced = item.kind == "replaced" and item.name == name
-        if replaced and record is not None and item.live == record.physical:
-            if indexes.live_name(context, item.what) == item.what and context.registry.is_ours(item.what):
-                return item
+        if not replaced or record is None or item.live != record.physical:
+            continue
+        if indexes.live_name(context, item.what) == item.what and context.registry.is_ours(item.what):
+            return item
     return None
 
 

@@ -57,7 +57,9 @@ class SetAliases(Operation):
         names = tuple(name for name in wanted if name != record.physical)
         indexes.uncover(context, record)
         changed = replace(record, aliases=names)
-        context.registry.point(changed, *(ddl.ft_alias_del(name) for name in doomed))
+        # A name that the spec says is no old name any more, to go with `complete`.
+        wanted_again = [context.kept.forgotten(name) for name in indexes.aliases(after)]
+        context.registry.point(changed, *(ddl.ft_alias_del(name) for name in doomed), *wanted_again)
         context.step.put({"outcome": f"{', '.join(names) or 'no alias'} leads there"})
 
     def revert(self, step: int, state: State) -> Operation:

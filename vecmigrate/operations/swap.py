@@ -135,7 +135,7 @@ class Swap:
         )
 
     def _aliases(self) -> tuple[str, ...]:
-        """Every alias that is to lead to the new index: those of the spec, and those that led to the old one."""
+        """Every alias that is to lead to the new index: the spec's, and those that led to the old one."""
         if not self.new.published:
             return ()
         spec = self.new.spec
@@ -200,7 +200,8 @@ class Swap:
         old = Built(live, self._live().spec) if there else None
         progress = self.context.progress
         before = (old.name, old.spec) if old is not None else None
-        counts = checked.check(self.context, physical, self._scanning, before)
+        known = int(self.context.step.get("old_documents") or 0) or None
+        counts = checked.check(self.context, physical, self._scanning, before, total=known)
         if counts is None:
             return
         self.context.step.put({"documents": counts.held, "missing": counts.lost_count})
@@ -280,12 +281,19 @@ class Swap:
             indexes.uncover(context, old)
         names = tuple(name for name in self._aliases() if name != physical)
         new = IndexRecord(self.new.spec.name, physical, "created", self.new.revision, names)
-        commands: list[tuple[str | bytes, ...]] = [context.kept.forgotten(physical)]
+        # A name that the spec says is no old name any more, to go with `complete`.
+        wanted = [physical, *indexes.aliases(self.new.spec)]
+        commands: list[tuple[str | bytes, ...]] = [context.kept.forgotten(name) for name in wanted]
+        # What was live goes, unless it is kept or gives its name to an alias; also where it is gone already.
+        noted = context.registry.get(self.old.spec.name)
+        superseded = noted.physical if noted is not None and noted.physical != physical else None
         over = {old.physical} & set(names) if old is not None else set()
-        if old is not None and not over and old.physical != physical:
-            kept = self._kept(old)
-            commands.append(context.registry.doomed(old) if kept is None else context.kept.stored(kept))
-        context.registry.point(new, *commands, over_plain=over)
+        kept = self._kept(old) if old is not None and not over and old.physical != physical else None
+        if kept is not None:
+            commands.append(context.kept.stored(kept))
+        if kept is not None or over:
+            superseded = None
+        context.registry.point(new, *commands, over_plain=over, superseded=superseded)
 
     def _kept(self, old: IndexRecord) -> Kept | None:
         """What is kept of the old index, where there is one that a rollback could be wanted for."""
@@ -323,6 +331,8 @@ class Swap:
             told.append(f"{old} kept")
         elif old and old != self.physical and context.registry.is_ours(old):
             context.registry.drop(old)
+        # Also what was replaced and is gone: the registry would say for good that it is ours.
+        context.registry.drop_leftovers(self.new.spec.name)
         context.step.put({"outcome": ", ".join(told)})
 
 

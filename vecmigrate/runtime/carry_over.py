@@ -47,6 +47,9 @@ def carry_over(writer: LedgerWriter, history: History) -> None:
     if ledger.format() >= FORMAT:
         return
     records = ledger.revisions()
+    if not records:
+        writer.write_format()
+        return
     found = derive(ledger, history, records)
     keys = writer.keys
     commands: list[tuple[str | bytes, ...]] = []

@@ -101,9 +101,9 @@ class History:
             if not self._descends(revision, records):
                 record = records[revision]
                 raise HistoryAlteredError(
-                    f"the ledger has revision {revision} ({record.message or record.status}), which no script "
-                    "here has and which does not descend from one (expected a script for it, or for what it "
-                    "stands on)",
+                    f"the ledger has revision {revision} ({record.message or record.status}), which no "
+                    "script here has and which does not descend from one (expected a script for it, or for "
+                    "what it stands on)",
                     hint=_OTHER_SERVICE + "; otherwise bring the script back",
                 )
         for revision in self.changed(records):

@@ -5,8 +5,8 @@ every write is a Lua call that first compares the lease's identity, `token:runne
 past its lease cannot write, however late it wakes (see M. Kleppmann, "How to do distributed locking", 2016).
 
 The identity alone would survive in a server that lost writes and came back from a snapshot or a lagging
-replica. So every fenced write counts up `seq` in the lease, and says which number was confirmed last: a server
-that knows of fewer ends the run.
+replica. So every fenced write counts up `seq` in the lease, and says which number was confirmed last: a
+server that knows of fewer ends the run.
 """
 
 from __future__ import annotations
@@ -143,6 +143,11 @@ class Lease:
 
     def _take(self, runner: str) -> Lease:
         acquire = self._client.register_script(_ALLOW_OOM + script("acquire.lua"))
+        # All at once: a server that does not know them would cost two more round trips for each.
+        with self._client.pipeline(transaction=False) as pipe:
+            for one in (acquire, self._guarded, self._guarded_growing, self._take_over, self._renew):
+                pipe.script_load(one.script)
+            pipe.execute()
         deadline = time.monotonic() + self._wait
         while True:
             asked = time.monotonic()

@@ -6,8 +6,8 @@ Reading needs nothing; writing goes through a lease, so a runner that lost it ch
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
@@ -20,7 +20,8 @@ from vecmigrate.runtime.keys import LedgerKeys
 from vecmigrate.runtime.lease import Lease, whoami
 from vecmigrate.runtime.records import dump_record, load_record
 
-# 1: what an index is called was derived from the names of revisions. 2: the ledger records it, and who owns it.
+# 1: what an index is called was derived from the names of revisions.
+# 2: the ledger records it, and who owns it.
 FORMAT = 2
 
 # "running" is written first; a runner that is killed leaves it so, which reads as partial once the lease is
@@ -106,7 +107,7 @@ class Ledger:
         return {record.revision: record for record in records}
 
     def format(self) -> int:
-        """The format of the ledger: 1 where none is noted, as by releases before 0.2, or nothing is there.
+        """The format of the ledger: 1 where none is noted, or nothing is there.
 
         Raises:
             LedgerFormatError: It is newer than what is known here.
@@ -192,6 +193,7 @@ class LedgerWriter:
         checksum: str,
         message: str,
         status: Status,
+        *,
         down_revision: Sequence[str] | None,
         before: RevisionRecord | None = None,
     ) -> RevisionRecord:
@@ -208,12 +210,6 @@ class LedgerWriter:
         )
         self.put(record, "begin" if status == "running" else "begin downgrade")
         return record
-
-    def at_step(self, record: RevisionRecord, step: int) -> RevisionRecord:
-        """Write which step is being worked on."""
-        moved = replace(record, step=step)
-        self.lease.guarded(self.stored(moved), keys=[self.keys.revisions])
-        return moved
 
     def write_format(self, *commands: Sequence[str | bytes]) -> None:
         """Write the format of this release and its version, and run `commands`: in one step."""
@@ -310,9 +306,9 @@ class Step:
         revision = self._key.removeprefix(self._writer.keys.steps(""))
         return Step(self._writer, revision, self._number, direction, client=client)
 
-    def clear(self) -> None:
-        """Forget everything stored for this step, the accounts of a backfill but for its items included."""
-        names = [self.prefix + name for name in self.all()]
+    def clear(self, stored: Iterable[str]) -> None:
+        """Forget what is `stored` for this step, the accounts of a backfill but for its items included."""
+        names = [self.prefix + name for name in stored]
         if names:
             self._writer.lease.guarded(("HDEL", self._key, *names), keys=[self._key])
 

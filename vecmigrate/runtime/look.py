@@ -1,4 +1,4 @@
-"""Looking at every index that the ledger says is ours, in one round trip: is it there, and do names lead to it."""
+"""Looking at every index of ours and its aliases, in one round trip: is all there that the ledger has?"""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Fault:
         told = {
             "missing_index": f"index {self.place!r} is gone from the server",
             "missing_alias": f"alias {self.place!r} leads nowhere (expected {self.physical!r})",
-            "hidden_alias": f"a plain index {self.place!r} hides the alias of that name (expected it to lead to "
-            f"{self.physical!r})",
+            "hidden_alias": f"a plain index {self.place!r} hides the alias of that name (expected it to lead "
+            f"to {self.physical!r})",
             "other_alias": f"alias {self.place!r} leads to {self.found!r} (expected {self.physical!r})",
             "incomplete_scan": f"index {self.place!r} is incomplete: {self.found}",
         }[self.kind]
@@ -58,6 +58,8 @@ def _of_record(record: IndexRecord, found: Mapping[str, dict[str, Any]]) -> Iter
     info = found.get(record.physical)
     if info is None or reply.index_name(info) != record.physical:
         yield Fault("missing_index", record.name, record.physical, record.physical)
+    elif (problem := reply.scan_problem(info)) is not None:
+        yield Fault("incomplete_scan", record.name, record.physical, record.physical, problem)
     for alias in record.aliases:
         behind = found.get(alias)
         at = None if behind is None else reply.index_name(behind)

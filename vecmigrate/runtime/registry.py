@@ -1,4 +1,4 @@
-"""Which index is whose, in the ledger and in the registry of the server: reading it, and changing both together."""
+"""Which index is whose, by the ledger and the server's registry: reading both, and changing both together."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from vecmigrate.runtime.search_server import alias_list, index_info, run_togethe
 from vecmigrate.search import ddl, reply
 
 Words = Sequence[str | bytes]
+
+# The direction of no step: what is noted so is nobody's to go on with.
+_TO_GO = "-"
 
 
 def read_indexes(ledger: Ledger) -> dict[str, IndexRecord]:
@@ -77,11 +80,13 @@ class Registry:
 
     def begin_build(self, name: str, wanted: str, *, exact: bool = False) -> str:
         """The physical name under which this step builds; see the protocol."""
-        self.drop_leftovers(name)
+        builds = [build for build in read_builds(self._writer.ledger).values() if build.name == name]
+        if not all(map(self._is_mine, builds)):
+            self.drop_leftovers(name)
         commands: list[Words] = []
         key = self._writer.keys.builds
-        for build in read_builds(self._writer.ledger).values():
-            if build.name == name and self._is_mine(build):
+        for build in builds:
+            if self._is_mine(build):
                 if index_info(self._client, build.physical) is None or self.is_ours(build.physical):
                     return build.physical
                 # Noted, and created by somebody else before we came to it.
@@ -89,8 +94,8 @@ class Registry:
         physical = wanted if exact else self._free(wanted)
         if exact and (index_info(self._client, wanted) is not None or not self._may_own(wanted)):
             raise IndexConflictError(
-                f"the name {wanted!r} is taken on this server (expected one that is free: with `alias: false` "
-                "the index itself carries it)",
+                f"the name {wanted!r} is taken on this server (expected one that is free: with `alias: "
+                "false` the index itself carries it)",
                 hint="give the spec another index.name",
             )
         revision, direction, step = self._place
@@ -111,11 +116,22 @@ class Registry:
                 hint="run it again: another name is taken then",
             ) from error
 
-    def point(self, record: IndexRecord, *commands: Words, over_plain: Collection[str] = ()) -> None:
+    def point(
+        self,
+        record: IndexRecord,
+        *commands: Words,
+        over_plain: Collection[str] = (),
+        superseded: str | None = None,
+    ) -> None:
         """Let every alias of `record` lead to its index; see the protocol."""
         plain = [alias for alias in record.aliases if self._is_plain(alias, record, over_plain)]
         moves = [ddl.ft_alias_update(alias, record.physical) for alias in record.aliases]
         rest: list[Words] = [*self._stored(record), *commands]
+        if superseded is not None and self.is_ours(superseded):
+            # Whoever is killed before it is dropped leaves an index that the next one knows.
+            revision, _, step = self._place
+            doomed = Build(superseded, record.name, revision, _TO_GO, step)
+            rest.append(("HSET", self._writer.keys.builds, superseded, dump_record(doomed)))
         keys = self._keys
         rest += [("HDEL", OWNERS, name) for name in plain]
         for name in plain:
@@ -133,6 +149,14 @@ class Registry:
         """Take ownership of an index that is there, and store `record`."""
         self.require_free(record.physical)
         self.put(replace(record, origin="adopted"))
+        try:
+            self.require_free(record.physical)
+        except IndexConflictError:
+            # Another namespace came between looking and writing.
+            self._writer.lease.guarded(
+                ("HDEL", self._writer.keys.indexes, record.name), keys=[self._writer.keys.indexes]
+            )
+            raise
 
     def rename(self, record: IndexRecord, name: str, *commands: Words) -> IndexRecord:
         """Store `record` under another name of its spec, in one step."""
@@ -180,11 +204,6 @@ class Registry:
         run_together(self._client, self._writer.lease, [*drops, *forgotten, *commands], keys=self._keys)
         return there
 
-    def doomed(self, record: IndexRecord) -> tuple[str | bytes, ...]:
-        """The words that note that the index of `record` is a leftover; see the protocol."""
-        build = Build(record.physical, record.name, self._place[0], "x", 0)
-        return ("HSET", self._writer.keys.builds, record.physical, dump_record(build))
-
     def drop_leftovers(self, name: str) -> list[str]:
         """Drop what `leftovers` lists, as far as it is ours; the names of what was dropped."""
         return self._drop_unfinished(self.leftovers(name))
@@ -230,7 +249,7 @@ class Registry:
         return self.owner(physical) in (None, self._namespace)
 
     def _free(self, wanted: str) -> str:
-        """`wanted`, or the first of `wanted.2`, `wanted.3`, … that is no index, no alias, and nobody else's."""
+        """`wanted`, or the first of `wanted.2`, `wanted.3`, … that is free and nobody else's."""
         number, name = 1, wanted
         while index_info(self._client, name) is not None or not self._may_own(name):
             number += 1
@@ -238,7 +257,7 @@ class Registry:
         return name
 
     def _is_plain(self, alias: str, record: IndexRecord, over_plain: Collection[str]) -> bool:
-        """Whether a plain index has the name of `alias` and may go; raises where something else is in the way."""
+        """Whether a plain index has the name of `alias` and may go; raises where something else has it."""
         info = index_info(self._client, alias)
         behind = None if info is None else reply.index_name(info)
         if behind is None or behind == record.physical:
@@ -257,15 +276,15 @@ class Registry:
             whose = f"of namespace {owner!r}" if owner else "which is not ours by record"
             raise IndexConflictError(
                 f"alias {alias!r} leads to index {behind!r}, {whose} (expected {record.physical!r})",
-                hint=f"let it lead elsewhere with FT.ALIASDEL {alias}, or give the spec another name; services "
-                "that share a Redis need a `namespace` and index names of their own",
+                hint=f"let it lead elsewhere with FT.ALIASDEL {alias}, or give the spec another name; "
+                "services that share a Redis need a `namespace` and index names of their own",
             )
         for other in self.all().values():
             if other.name != record.name and other.physical == behind and alias in other.aliases:
                 raise IndexConflictError(
-                    f"alias {alias!r} leads to the index of {other.name!r} (expected a name that nobody asks for)",
-                    hint=f"where it is an old name of it, `vecmigrate complete {other.name}` frees it; or give "
-                    "the spec another index.name",
+                    f"alias {alias!r} leads to the index of {other.name!r} (expected a free name)",
+                    hint=f"where it is an old name of it, `vecmigrate complete {other.name}` frees it; or "
+                    "give the spec another index.name",
                 )
         return False
 
@@ -286,7 +305,8 @@ class Registry:
         kept = record if before is None else replace(record, unknown={**before.unknown, **record.unknown})
         words: list[Words] = [
             ("HSET", keys.indexes, record.name, dump_record(kept)),
-            ("HSET", OWNERS, record.physical, self._namespace),
+            # Only where nobody has it: what another namespace claimed meanwhile stays with it.
+            ("HSETNX", OWNERS, record.physical, self._namespace),
             ("HDEL", keys.builds, record.physical),
         ]
         if before is not None and before.physical != record.physical and self.is_ours(before.physical):
@@ -304,8 +324,8 @@ class Registry:
 def _foreign(physical: str, owner: str | None, ours: str) -> tuple[str]:
     if owner is None:
         return (
-            f"index {physical!r} is not ours by record (expected one that namespace {ours!r} made or adopted); "
-            "nothing was done to it",
+            f"index {physical!r} is not ours by record (expected one that namespace {ours!r} made or "
+            "adopted); nothing was done to it",
         )
     return (
         f"index {physical!r} belongs to namespace {owner!r} (expected {ours!r}); nothing was done to it: "

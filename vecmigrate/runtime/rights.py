@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vecmigrate.operations.base import Operation
+from vecmigrate.operations.recorder import Recorded
 from vecmigrate.operations.state import State
 from vecmigrate.runtime.history import Plan
 from vecmigrate.runtime.keys import OWNERS, LedgerKeys
@@ -22,6 +23,7 @@ _NOBODY = "vecmigrate-preflight"
 SAMPLES: dict[str, tuple[str, ...]] = {
     "del": ("DEL", KEY),
     "discard": ("DISCARD",),
+    "eval": ("EVAL", "return 1", "0"),
     "evalsha": ("EVALSHA", "0" * 40, "0"),
     "exec": ("EXEC",),
     "exists": ("EXISTS", KEY),
@@ -42,18 +44,26 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "hkeys": ("HKEYS", KEY),
     "hlen": ("HLEN", KEY),
     "hmget": ("HMGET", KEY, "f"),
+    "hpexpireat": ("HPEXPIREAT", KEY, "1", "FIELDS", "1", "f"),
     "hpexpiretime": ("HPEXPIRETIME", KEY, "FIELDS", "1", "f"),
+    "hrandfield": ("HRANDFIELD", KEY),
     "hscan": ("HSCAN", KEY, "0"),
     "hset": ("HSET", KEY, "f", "v"),
+    "hsetnx": ("HSETNX", KEY, "f", "v"),
     "hstrlen": ("HSTRLEN", KEY, "f"),
     "incr": ("INCR", KEY),
     "info": ("INFO",),
+    "json.arrtrim": ("JSON.ARRTRIM", KEY, "$", "0", "-1"),
     "json.get": ("JSON.GET", KEY),
+    "json.merge": ("JSON.MERGE", KEY, "$", "{}"),
     "json.set": ("JSON.SET", KEY, "$", "{}"),
+    "json.strappend": ("JSON.STRAPPEND", KEY, "$", '""'),
+    "json.type": ("JSON.TYPE", KEY, "$"),
     "multi": ("MULTI",),
     "pexpire": ("PEXPIRE", KEY, "1"),
     "pexpireat": ("PEXPIREAT", KEY, "1"),
     "pexpiretime": ("PEXPIRETIME", KEY),
+    "ping": ("PING",),
     "pttl": ("PTTL", KEY),
     "scan": ("SCAN", "0"),
     "script|load": ("SCRIPT", "LOAD", "return 1"),
@@ -71,29 +81,37 @@ SAMPLES: dict[str, tuple[str, ...]] = {
 HARMLESS: dict[str, tuple[str, ...]] = {
     "ft.create": ("FT.CREATE", KEY),
     "hincrby": ("HINCRBY", KEY, "f", "no number"),
+    "hsetnx": ("HSETNX", KEY, "f"),
     "hset": ("HSET", KEY, "f", "v", "a field without value"),
     "xadd": ("XADD", KEY, "no id", "f", "v"),
 }
 # These ask for reading only; RediSearch wants its index names, which are keys to it, for writing as well.
 READS = frozenset({
-    "exists", "hexists", "hget", "hgetall", "hkeys", "hlen", "hmget", "hpexpiretime", "hscan", "hstrlen",
-    "json.get", "pexpiretime", "pttl", "type", "watch", "xrange", "xrevrange",
+    "exists", "hexists", "hget", "hgetall", "hkeys", "hlen", "hmget", "hpexpiretime", "hrandfield", "hscan",
+    "hstrlen", "json.get", "json.type", "pexpiretime", "pttl", "type", "watch", "xrange", "xrevrange",
 })  # fmt: skip  # reads best in rows
 
-_SERVER = ("info", "evalsha", "script|load", "time")
+_SERVER = ("info", "evalsha", "ping", "script|load", "time")
 _LEDGER_READ = ("hget", "hgetall", "hkeys", "hmget", "pttl", "xrange", "xrevrange")
 _LEDGER_WRITE = ("del", "exists", "hdel", "hincrby", "hset", "incr", "pexpire", "unlink", "xadd")
-_OWNERS = ("hdel", "hmget", "hset")
+_OWNERS = ("hdel", "hmget", "hset", "hsetnx")
 _ALIASES = ("ft.aliasadd", "ft.aliasdel", "ft.aliasupdate")
 _INDEX = (*_ALIASES, "ft.alter", "ft.create", "ft.dropindex", "ft.info", "ft.search")
-_HASH_DOCUMENTS = ("hget", "hgetall", "hmget", "hstrlen", "type")
-_JSON_DOCUMENTS = ("json.get", "type")
+# What is read of documents, and how one that a scan passed over is written anew, unchanged.
+_HASH_TOUCH = ("evalsha", "hexists", "hget", "hpexpireat", "hpexpiretime", "hrandfield", "hset")
+_JSON_TOUCH = ("evalsha", "json.arrtrim", "json.merge", "json.strappend", "json.type")
+_HASH_DOCUMENTS = ("hget", "hgetall", "hmget", "hstrlen", "type", *_HASH_TOUCH)
+_JSON_DOCUMENTS = ("json.get", "type", *_JSON_TOUCH)
 # A backfill: what it does to documents, to its source, and to its own accounts.
 _FILLED = ("del", "exists", "hgetall", "hset", "pexpireat", "pexpiretime", "watch")
 # A script declares its keys, and Redis then wants them for reading and writing, although ours only reads.
-_SOURCE = ("evalsha", "hexists", "hget", "hlen", "hmget", "hpexpiretime", "hscan", "pexpiretime", "watch")
+_SOURCE = (
+    "evalsha", "hexists", "hget", "hlen", "hmget", "hpexpiretime", "hrandfield", "hscan", "hstrlen",
+    "pexpiretime", "watch",
+)  # fmt: skip  # reads best in rows
 _ACCOUNTS = ("hexists", "hlen", "hscan", "xdel")
-_BACKFILL = ("multi", "exec", "unwatch")
+# EVAL, where somebody has emptied the cache of scripts meanwhile.
+_BACKFILL = ("eval", "multi", "exec", "unwatch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,17 +177,24 @@ def for_plans(namespace: str, plans: Iterable[Plan]) -> list[Need]:
     """What it needs to carry out plans: `upgrade` and `downgrade`."""
     found = for_ledger(namespace)
     for plan in plans:
-        for item in plan.recorded:
-            specs = _specs(item.operation, item.state, plan.script.revision)
-            for spec in specs:
-                found += for_index(spec)
-            found += _of_operation(item.operation, specs, namespace)
+        found += for_operations(namespace, plan.recorded, plan.script.revision)
+    return unique(found)
+
+
+def for_operations(namespace: str, recorded: Iterable[Recorded], revision: str) -> list[Need]:
+    """What it needs to carry out the operations of one revision."""
+    found = for_ledger(namespace)
+    for item in recorded:
+        specs = _specs(item.operation, item.state, revision)
+        for spec in specs:
+            found += for_index(spec)
+        found += _of_operation(item.operation, specs, namespace)
     return unique(found)
 
 
 def for_index(spec: IndexSpec) -> list[Need]:
     """What building, checking, publishing and dropping the index of `spec` needs."""
-    found = [Need("ft._list"), Need("scan")]
+    found = [Need("ft._list"), Need("scan"), Need("multi"), Need("exec")]
     found += [Need(command, key) for key in _index_keys(spec) for command in _INDEX]
     reads = _JSON_DOCUMENTS if spec.index.storage == "json" else _HASH_DOCUMENTS
     found += [Need(command, key) for key in _document_keys(spec) for command in reads]
@@ -177,9 +202,16 @@ def for_index(spec: IndexSpec) -> list[Need]:
 
 
 def for_names(names: Iterable[str]) -> list[Need]:
-    """What `rollback`, `complete`, `heal` and `abandon` need beside the ledger for these indexes and aliases."""
+    """What `rollback`, `complete`, `heal` and `abandon` need for these indexes and aliases."""
     commands = (*_ALIASES, "ft.dropindex", "ft.info")
     return [Need(command, Key(name, name)) for name in names for command in commands]
+
+
+def for_hand(namespace: str) -> list[Need]:
+    """What `unlock`, `pause` and `resume` need beside the ledger."""
+    ledger = _ledger_key(namespace)
+    found = [Need(command) for command in ("multi", "exec", "unwatch")]
+    return unique([*found, *(Need(command, ledger) for command in ("hsetnx", "watch"))])
 
 
 def for_services(spec: IndexSpec) -> list[Need]:
@@ -240,7 +272,8 @@ def _ledger_key(namespace: str) -> Key:
 
 def _index_keys(spec: IndexSpec) -> list[Key]:
     name = spec.index.name
-    return [Key(name, name), Key(f"{name}@{_NOBODY}", f"{name}@*")]
+    further = [Key(alias, alias) for alias in spec.index.aliases or ()]
+    return [Key(name, name), *further, Key(f"{name}@{_NOBODY}", f"{name}@*")]
 
 
 def _document_keys(spec: IndexSpec) -> list[Key]:

@@ -31,7 +31,7 @@ from vecmigrate.runtime.lease import Lease
 from vecmigrate.runtime.ledger import Direction, Ledger, LedgerWriter, RevisionRecord, Status, Step, now
 from vecmigrate.runtime.registry import Registry
 from vecmigrate.runtime.search_server import FencedSearch
-from vecmigrate.runtime.translate import explain
+from vecmigrate.runtime.translate import explain, redis_error_behind
 from vecmigrate.search import versions
 
 DONE = "done"
@@ -93,9 +93,13 @@ class Runner:
             # repeated. What was not undone yet still counts as written by this revision.
             writer.reopen(revision)
         began = time.monotonic()
-        down = plan.script.down_revision
         record = writer.begin(
-            revision, plan.script.checksum, plan.script.message, "running", down, before=record
+            revision,
+            plan.script.checksum,
+            plan.script.message,
+            "running",
+            down_revision=plan.script.down_revision,
+            before=record,
         )
         self.progress.message(f"upgrade {revision}: {plan.script.message}")
         steps = self._run(plan, writer, record, "u")
@@ -118,7 +122,7 @@ class Runner:
             stored.checksum,
             plan.script.message,
             "reverting",
-            plan.script.down_revision,
+            down_revision=plan.script.down_revision,
             before=stored,
         )
         self.progress.message(f"downgrade {revision}: {plan.script.message}")
@@ -136,12 +140,13 @@ class Runner:
         for number, item in enumerate(plan.recorded):
             step = Step(writer, revision, number, direction)
             fingerprint = item.operation.fingerprint(item.state, revision)
-            if step.get("fingerprint") != fingerprint:
+            stored = step.all()
+            if stored.get("fingerprint") != fingerprint:
                 # Another operation than the one begun here, or the same with other variables: nothing
                 # carries over.
-                step.clear()
-            elif step.get("status") == DONE:
-                outcomes.append(StepOutcome(number, item.operation.title, step.all(), 0.0, resumed=True))
+                step.clear(stored)
+            elif stored.get("status") == DONE:
+                outcomes.append(StepOutcome(number, item.operation.title, stored, 0.0, resumed=True))
                 continue
             context = RunContext(
                 revision,
@@ -154,14 +159,18 @@ class Runner:
                 writer,
                 direction,
             )
-            record = writer.at_step(record, number)
-            step.put(
-                {
-                    "operation": item.operation.title,
-                    "fingerprint": fingerprint,
-                    "status": "running",
-                    "at": now(),
-                }
+            record = replace(record, step=number)
+            writer.lease.guarded(
+                writer.stored(record),
+                step.stored(
+                    {
+                        "operation": item.operation.title,
+                        "fingerprint": fingerprint,
+                        "status": "running",
+                        "at": now(),
+                    }
+                ),
+                keys=[writer.keys.revisions, writer.keys.steps(revision)],
             )
             began = time.monotonic()
             self._step(item.operation, context, partial(self._failed, writer, record, direction))
@@ -183,16 +192,13 @@ class Runner:
             raise type(error)(f"{where}: {error.message}", hint=error.hint) from error
         except VecmigrateError as error:
             failed(error.message)
-            raise PartialError(f"{where}: {error.message}", hint=error.hint or _AGAIN) from error
+            raise PartialError(f"{where}: {error.message}", hint=error.hint or _hint(error)) from error
         except redis.RedisError as error:
             told = explain(error)
             failed(told.message)
             if isinstance(told, LeaseLostError):
                 raise told from error
-            hint = _WAIT if getattr(told, "passing", False) else told.hint
-            raise PartialError(
-                f"{where}: {told.message}", hint=f"{hint}; {_AGAIN}" if hint else _AGAIN
-            ) from error
+            raise PartialError(f"{where}: {told.message}", hint=_hint(error)) from error
         except KeyboardInterrupt:
             failed("interrupted")
             raise
@@ -213,6 +219,16 @@ class Runner:
 
 _WAIT = "that may pass by itself: `--wait SECONDS` waits for it"
 _AGAIN = "mend the cause and run it again: it goes on at this step"
+
+
+def _hint(error: BaseException) -> str:
+    """What helps where Redis is behind `error`, and how to go on."""
+    cause = redis_error_behind(error)
+    if cause is None:
+        return _AGAIN
+    told = explain(cause)
+    hint = _WAIT if getattr(told, "passing", False) else told.hint
+    return f"{hint}; {_AGAIN}" if hint else _AGAIN
 
 
 def outline(plan: Plan) -> Sequence[tuple[str, tuple[tuple[str, ...], ...]]]:

@@ -49,6 +49,14 @@ def from_redis(error: BaseException) -> bool:
     )
 
 
+def redis_error_behind(error: BaseException) -> BaseException | None:
+    """What redis-py raised and `error` was made from, or None."""
+    at: BaseException | None = error
+    while at is not None and not from_redis(at):
+        at = at.__cause__ or at.__context__
+    return at
+
+
 def server_text(error: BaseException) -> str:
     """What the server or redis-py says, without what a URL may have held."""
     text = " ".join(_USER.sub(_OUR_USER, _ARGUMENTS.sub("", str(error))).split())

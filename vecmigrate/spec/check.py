@@ -33,6 +33,7 @@ _TYPE_NAMES: Final = {
     "boolean": "true or false",
     "array": "a list",
     "object": "a mapping",
+    "null": "null",
 }
 
 

@@ -129,7 +129,13 @@ def _values(item: _Schema) -> str:
     if kind in ("integer", "number"):
         name = "whole number" if kind == "integer" else "number"
         return f"{name}, {bounds(item)}" if "minimum" in item or "exclusiveMinimum" in item else name
-    names = {"string": "text", "boolean": "`true`, `false`", "array": "list of texts", "object": "mapping"}
+    names = {
+        "string": "text",
+        "boolean": "`true`, `false`",
+        "array": "list of texts",
+        "object": "mapping",
+        "null": "`null`",
+    }
     return " or ".join(names[name] for name in ([kind] if isinstance(kind, str) else kind))
 
 

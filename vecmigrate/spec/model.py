@@ -188,7 +188,8 @@ class IndexOptions:
     `name` is what applications query: an alias, or with `alias` false the index itself. `aliases` are further
     names that lead to it; None means that nobody knows them, an empty tuple that there are none. With
     `ask_aliases` (`aliases: null`) somebody has to say so before the index may be dropped, which takes them
-    along. `stopwords` None means the server's own list, an empty tuple none at all. `temporary` is in seconds.
+    along. `stopwords` None means the server's own list, an empty tuple none at all. `temporary` is in
+    seconds.
     """
 
     name: str

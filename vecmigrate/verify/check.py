@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from vecmigrate.search import reply
@@ -27,6 +28,8 @@ NAMED = 20
 UNKNOWN_REASON = "reason unknown"
 # Each touch may put a vector into several graphs, half a millisecond each, and nobody is served meanwhile.
 AT_ONCE = 20
+# Batches of the walk that the index is asked for in one round trip.
+_BATCHES_AT_ONCE = 8
 # Walks over the keyspace. A document that is renamed during each of them may hide from one or two.
 _MOST_WALKS = 12
 _CLEAN_WALKS = 3
@@ -145,12 +148,14 @@ class _Check:
         self.found.mended = self.mended
 
     def _walk(self) -> None:
-        for keys in keyspace.keys_in_batches(self.client, self.new.spec):
+        walk = keyspace.keys_in_batches(self.client, self.new.spec)
+        while batches := list(islice(walk, _BATCHES_AT_ONCE)):
+            keys = [key for batch in batches for key in batch]
             self.found.seen += len(keys)
             self.found.unasked += sum(not keyspace.is_askable(key) for key in keys)
-            missing = keyspace.absent(self.client, self.new.name, keys)
-            if missing:
-                self._look_at(missing)
+            missing = keyspace.absent_of(self.client, self.new.name, batches)
+            for start in range(0, len(missing), keyspace.BATCH):
+                self._look_at(missing[start : start + keyspace.BATCH])
             self.told(self.found.seen)
 
     def _look_at(self, keys: Sequence[bytes]) -> None:

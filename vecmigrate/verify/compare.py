@@ -1,28 +1,26 @@
-"""Holding a new index against the old one and against the documents, while writers go on writing.
+"""Does a new index find what is near, as the old one does, while services go on writing.
 
-Nothing here stands still, so what looks wrong is looked at again before it counts: a document that is
-missing is asked for once more, and an answer is judged by the vectors as they are after it was given.
+An answer that looks wrong is judged by the vectors as they are after it was given.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vecmigrate.search import reply
 from vecmigrate.search.vector import encode_vector
-from vecmigrate.spec.model import Hnsw, IndexSpec, VectorField
+from vecmigrate.spec.model import Hnsw, VectorField
 from vecmigrate.verify.check import named
 from vecmigrate.verify.documents import read_vectors, sample_keys
 from vecmigrate.verify.exact import Nearest, Numbers, hits
-from vecmigrate.verify.keyspace import Built, keys_in_batches
+from vecmigrate.verify.keyspace import Built, absent, keys_in_batches
 
 if TYPE_CHECKING:
     import redis
 
-__all__ = ["Built", "compare_counts", "measure_recall", "named"]
+__all__ = ["Built", "measure_recall", "named"]
 
 QUERIES = 100
 K = 10
@@ -31,26 +29,7 @@ _SLACK = 10
 # Queries sent in one go: other clients wait until all of them are answered.
 _AT_ONCE = 5
 _QUERY_MILLISECONDS = 10_000
-_LOOKS = 20
-_LOOK_SECONDS = 0.05
 _SEED = 20261123
-
-
-@dataclass(slots=True)
-class Counts:
-    """Documents in the keyspace and in both indexes, and which are missing.
-
-    `lost` are keys that the new index lacks although the old one, or the keyspace, says that they belong in
-    it; `unreadable` those that neither index could take. Of each at most `NAMED` are named.
-    """
-
-    seen: int = 0
-    new: int = 0
-    old: int | None = None
-    lost: list[str] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
-    lost_count: int = 0
-    unreadable_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,95 +48,13 @@ class Recall:
     lacking_count: int = 0
 
 
-def compare_counts(client: redis.Redis, new: Built, old: Built | None, told: Callable[[int], None]) -> Counts:
-    """Ask the new index for every document under its prefixes, in batches.
-
-    `told` is called with the number of documents seen so far.
-    """
-    found = Counts()
-    same = old is not None and old.spec.index.filter == new.spec.index.filter
-    if old is not None and same:
-        found.new, found.old = _even(client, new.name, old.name)
-    else:
-        found.new = reply.num_docs(reply.parse_info(client.execute_command("FT.INFO", new.name)))
-    for keys in keys_in_batches(client, new.spec):
-        found.seen += len(keys)
-        _missing_in_batch(client, new, old, keys, found)
-        told(found.seen)
-    return found
-
-
-def _even(client: redis.Redis, new: str, old: str) -> tuple[int, int]:
-    """How many documents both hold at one moment; looked at again for a while where they differ."""
-    counts = (0, 0)
-    for _ in range(_LOOKS):
-        with client.pipeline(transaction=True) as pipe:
-            pipe.execute_command("FT.INFO", new)
-            pipe.execute_command("FT.INFO", old)
-            first, second = (reply.num_docs(reply.parse_info(item)) for item in pipe.execute())
-        counts = (first, second)
-        if first == second:
-            break
-        time.sleep(_LOOK_SECONDS)
-    return counts
-
-
-def _missing_in_batch(
-    client: redis.Redis, new: Built, old: Built | None, keys: Sequence[bytes], found: Counts
-) -> None:
-    missing = _absent(client, new.name, keys)
-    if missing:
-        # Written or deleted between SCAN and the question, most likely.
-        time.sleep(_LOOK_SECONDS)
-        missing = [key for key in _absent(client, new.name, missing) if _is_there(client, new.spec, key)]
-    if not missing:
-        return
-    absent = set(_absent(client, old.name, missing)) if old is not None else set(missing)
-    filtered = new.spec.index.filter is not None
-    for key in missing:
-        if key not in absent:
-            found.lost_count += 1
-            if len(found.lost) < NAMED:
-                found.lost.append(f"{reply.text(key)} ({_reason(client, new.spec, key)})")
-        elif not filtered:
-            found.unreadable_count += 1
-            if len(found.unreadable) < NAMED:
-                found.unreadable.append(f"{reply.text(key)} ({_reason(client, new.spec, key)})")
-
-
-def _absent(client: redis.Redis, index: str, keys: Sequence[bytes]) -> list[bytes]:
-    """Those of `keys` that `index` does not hold."""
-    words = ["FT.SEARCH", index, "*", "INKEYS", len(keys), *keys, "NOCONTENT", "TIMEOUT", _QUERY_MILLISECONDS]
-    answer = reply.parse_search(client.execute_command(*words, "LIMIT", 0, 0), with_content=False)
-    if answer.total == len(set(keys)):
-        return []
-    answer = reply.parse_search(client.execute_command(*words, "LIMIT", 0, len(keys)), with_content=False)
-    held = {hit.id.encode("utf-8", "surrogateescape") for hit in answer.hits}
-    return [key for key in keys if key not in held]
-
-
-def _is_there(client: redis.Redis, spec: IndexSpec, key: bytes) -> bool:
-    kind: Any = client.type(key)
-    return bool(kind == (b"ReJSON-RL" if spec.index.storage == "json" else b"hash"))
-
-
-def _reason(client: redis.Redis, spec: IndexSpec, key: bytes) -> str:
-    """Why a document could not be indexed, as far as that can be seen."""
-    if spec.index.storage == "hash":
-        for item in spec.vectors:
-            size: Any = client.execute_command("HSTRLEN", key, item.path)
-            if size and size != item.blob_size:
-                return f"field {item.path!r} holds {size} bytes, {item.blob_size} expected"
-    return "one of its fields cannot be indexed as this index wants it"
-
-
 def measure_recall(
     client: redis.Redis, new: Built, old: Built | None, told: Callable[[int], None]
 ) -> list[Recall]:
     """Recall@10 of every vector field of the new index, and of the old one where it has the same field.
 
-    What is near is found by comparing a sample of stored vectors with every stored vector, as they stream
-    by. `told` is called with the number of documents seen so far.
+    What is near is found by comparing a sample of stored vectors with the vector of every document that the
+    index holds, as they stream by. `told` is called with the number of documents seen so far.
     """
     chosen, _ = sample_keys(client, new.spec, QUERIES, _SEED)
     searches = [_Search.begin(client, new, old, item, chosen) for item in new.spec.vectors if item.indexed]
@@ -195,23 +92,29 @@ class _Search:
         near = Nearest(queries, item.metric, K + _SLACK)
         old_near = None
         if before is not None:
-            old_near = near if before.metric == item.metric else Nearest(queries, before.metric, K + _SLACK)
+            same = before.metric == item.metric and _filter(old) == new.spec.index.filter
+            old_near = near if same else Nearest(queries, before.metric, K + _SLACK)
         replaced = _replaced(old, item) if before is None else None
         return cls(new, old, item, before, queries, near, old_near, replaced)
 
     def show(self, client: redis.Redis, keys: Sequence[bytes]) -> None:
         if self.old is not None and self.replaced is not None:
-            had = read_vectors(client, self.old.spec, self.replaced, keys).keys
+            inside = _held(client, self.new, keys)
+            had = read_vectors(client, self.old.spec, self.replaced, inside).keys
             has = set(read_vectors(client, self.new.spec, self.item, had).keys)
             # Deleted in between, most likely: only what still has the old one counts.
             doubtful = [key for key in had if key not in has]
             lacking = read_vectors(client, self.old.spec, self.replaced, doubtful).keys if doubtful else []
             self.lacking_count += len(lacking)
             self.lacking += [reply.text(key) for key in lacking[: NAMED - len(self.lacking)]]
-        batch = read_vectors(client, self.new.spec, self.item, keys)
-        self.near.add(batch.keys, batch.matrix)
-        if self.old_near is not None and self.old_near is not self.near:
-            self.old_near.add(batch.keys, batch.matrix)
+        # What the filter leaves out, or what the index cannot take, it need not find.
+        self._add(client, self.near, self.new, keys)
+        if self.old is not None and self.old_near is not None and self.old_near is not self.near:
+            self._add(client, self.old_near, self.old, keys)
+
+    def _add(self, client: redis.Redis, near: Nearest, index: Built, keys: Sequence[bytes]) -> None:
+        batch = read_vectors(client, self.new.spec, self.item, _held(client, index, keys))
+        near.add(batch.keys, batch.matrix)
 
     def judge(self, client: redis.Redis) -> Recall:
         new = self._share(client, self.new, self.item, self.near)
@@ -236,6 +139,15 @@ class _Search:
                 right += one
                 wanted += all_of_them
         return right / wanted if wanted else 1.0
+
+
+def _held(client: redis.Redis, index: Built, keys: Sequence[bytes]) -> list[bytes]:
+    missing = set(absent(client, index.name, keys))
+    return [key for key in keys if key not in missing]
+
+
+def _filter(old: Built | None) -> str | None:
+    return old.spec.index.filter if old is not None else None
 
 
 def _same_vectors(old: Built | None, item: VectorField) -> VectorField | None:

@@ -9,7 +9,7 @@ import redis
 
 from tests import legacy
 from tests.legacy import KEYS, Item, all_expected, documents, expected, fill, make_items
-from vecmigrate.commands.database import downgrade, upgrade
+from vecmigrate.commands.migrate import downgrade, upgrade
 from vecmigrate.errors import PartialError
 from vecmigrate.operations.progress import Silent
 
@@ -53,8 +53,9 @@ def test_everything_is_as_before(filled, emptied_url, project):
     result = go_down(project, emptied_url)
     assert result.current == ()
     after = legacy.keyspace(filled)
-    # The history stays, and the counter of tokens.
-    assert after.keys() - before.keys() == {KEYS.log.encode(), KEYS.fence.encode()}
+    # The history stays, the counter of tokens, and the format of the ledger.
+    left = {KEYS.log.encode(), KEYS.fence.encode(), KEYS.meta.encode()}
+    assert after.keys() - before.keys() == left
     assert {key: after[key] for key in before} == before
     assert legacy.index_names(filled) == []
 

@@ -14,7 +14,7 @@ from tests.integration.backfill.test_writers import BeforeVerifying, once
 from tests.legacy import BACKFILL, KEYS, REVISION, Item, all_expected, documents, fill, make_items
 from vecmigrate.backfill import verify as verifying
 from vecmigrate.backfill.engine import Backfill
-from vecmigrate.commands.database import upgrade
+from vecmigrate.commands.migrate import upgrade
 from vecmigrate.errors import MemoryLimitError, OperationError, TooManyDeletesError
 
 STEP = BACKFILL["tool"]
@@ -94,9 +94,7 @@ def test_while_what_is_gone_is_being_removed(client, emptied_url, project, monke
     act = partial(VANISHING[way], client)
     monkeypatch.setattr(verifying, "_prune", once(act, verifying._prune, after=False))
     gone = NAMES[-10:]
-    go_up(
-        project, emptied_url, progress=BeforeVerifying(lambda: client.hdel("tool_embeddings", *gone))
-    )
+    go_up(project, emptied_url, progress=BeforeVerifying(lambda: client.hdel("tool_embeddings", *gone)))
     assert set(documents(client, "tool")) == set(NAMES) - set(gone)
 
 
@@ -207,7 +205,8 @@ def test_what_does_not_fit_is_not_begun(own_server, project):
         # What it suggests.
         client.config_set("maxmemory", client.info("memory")["used_memory"] + 100_000_000)
         go_up(project, server.url)
-        assert len(documents(client, "tool")) == 6300
+        # The first of them have the names of those that were there before.
+        assert set(documents(client, "tool")) == set(items)
 
 
 def test_the_estimate_is_near_what_it_takes(own_server, tmp_path):
@@ -319,11 +318,11 @@ def test_a_key_that_changes_its_type_meanwhile(client, emptied_url, project):
         assert client.get(b"tool_emb:" + name) == b"theirs"
     (entry,) = [fields for _, fields in client.xrange(KEYS.rejects(REVISION))]
     assert entry[b"reason"] == b"the key tool_emb:late is taken: its type is list (expected hash, or no key)"
-    from vecmigrate.commands.database import downgrade
+    from vecmigrate.commands.migrate import downgrade
 
     with legacy.session(project, emptied_url) as session:
         downgrade(session, "base")
-    left = {key for key in client.scan_iter("tool_emb:*")}
+    left = set(client.scan_iter("tool_emb:*"))
     assert left == {b"tool_emb:late", *(b"tool_emb:" + name for name in (changed, gone, broken))}
 
 

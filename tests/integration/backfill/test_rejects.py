@@ -8,7 +8,8 @@ import pytest
 
 from tests import legacy
 from tests.legacy import BACKFILL, DIMS, KEYS, REVISION, Item, all_expected, documents, fill, make_items
-from vecmigrate.commands.database import rejects, upgrade
+from vecmigrate.commands.database import rejects
+from vecmigrate.commands.migrate import upgrade
 from vecmigrate.errors import PartialError, TooManyRejectsError
 from vecmigrate.operations.progress import Silent
 

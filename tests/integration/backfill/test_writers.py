@@ -20,7 +20,7 @@ from tests.legacy import BACKFILL, KEYS, REVISION, Item, documents, expected, fi
 from vecmigrate.backfill import verify as verifying
 from vecmigrate.backfill.engine import Backfill
 from vecmigrate.backfill.undo import Remover
-from vecmigrate.commands.database import downgrade, upgrade
+from vecmigrate.commands.migrate import downgrade, upgrade
 from vecmigrate.operations.progress import Silent
 
 STEP = BACKFILL["tool"]

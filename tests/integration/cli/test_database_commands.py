@@ -308,8 +308,13 @@ class TestExitCodesAndStreams:
         ran = two("upgrade")
         lines = ran.out.splitlines()
         assert re.fullmatch(r"applied a1 in .+: Create the index of cats", lines[0])
-        assert re.fullmatch(r"  create_index cat  [\d.]+ m?s, created", lines[1])
+        assert re.fullmatch(r"  create_index cat  [\d.]+ m?s, created, 0 documents", lines[1])
         assert re.fullmatch(r"applied b1 in .+: Do b1", lines[2])
         assert re.fullmatch(r"  execute SET  [\d.]+ m?s", lines[3])
         assert lines[4:] == ["current: b1"]
-        assert ran.err == "upgrade a1: Create the index of cats\nupgrade b1: Do b1\n"
+        assert ran.err.splitlines() == [
+            "upgrade a1: Create the index of cats",
+            "checking the documents of idx:cat@a1",
+            "checking the documents of idx:cat@a1: 0 documents, 0 missing",
+            "upgrade b1: Do b1",
+        ]

@@ -110,6 +110,7 @@ def test_a_running_system_is_taken_over_and_changed_without_a_wrong_answer(
         told = cli("introspect", "idx:articles", "--name", "article", "--key", "article_id")
         assert "100 of 100 documents looked at also hold 'meta' (JSON)" in told
         edit(spec, ("from: key}", "from: key}\n  meta: {type: json}"), ("ef_runtime: 10", "ef_runtime: 50"))
+        edit(spec, ("aliases: null", "aliases: []"))
         cli("generate")
         cli("revision", "--autogenerate", "-m", "take over", "--rev-id", "0001")
         assert "adopted" in cli("upgrade")
@@ -144,7 +145,16 @@ def test_a_service_that_makes_its_index_again_is_found_out(cli, service: redis.R
     cli("upgrade")
     edit(tmp_path / "specs" / "article.yaml", ("m: 24", "m: 32"))
     cli("revision", "--autogenerate", "-m", "links", "--rev-id", "0002")
+    told = cli("upgrade", code=6)
+    assert "this server does not list them (expected a list in `index.aliases`, found null)" in told
+    assert service.execute_command("FT._LIST") == [b"idx:articles"]
+    # What the hint says.
+    edit(tmp_path / "specs" / "article.yaml", ("aliases: null", "aliases: []"))
+    (script,) = (tmp_path / "migrations").glob("0002*.py")
+    edit(script, ('"article",', '"article",\n        index={"aliases": []},'))
     cli("upgrade")
+    cli("generate")
+    cli("check")
     service.execute_command(*CREATE.split())
     told = cli("drift", code=3)
     assert (
@@ -172,7 +182,12 @@ def test_what_is_kept_or_rolled_back_is_neither_drift_nor_a_stranger(
     cli("revision", "--autogenerate", "-m", "links", "--rev-id", "0002")
     cli("upgrade")
     assert len(service.execute_command("FT._LIST")) == 2
-    for command, revision in ((None, "0002"), (("rollback", "article"), "0001"), (("upgrade",), "0002")):
+    for command, revision in (
+        (None, "0002"),
+        (("rollback", "article"), "0001"),
+        (("upgrade",), "0001"),
+        (("upgrade", "--release"), "0002"),
+    ):
         if command:
             cli(*command)
         told = cli("drift")
@@ -181,9 +196,15 @@ def test_what_is_kept_or_rolled_back_is_neither_drift_nor_a_stranger(
         assert "half-done" not in told
     cli("complete", "article")
     assert "no drift in 1 index at 0002" in cli("drift")
-    # The same index with nobody to know of it is told as a leftover.
+    # What is called as we call ours is not ours for that.
     service.execute_command(*CREATE.replace("idx:articles", "idx:articles@0001").split())
+    assert "'idx:articles@0001' is not ours" in cli("drift")
+    ours = service.hget("vecmigrate:owners", "idx:articles@0002")
+    assert ours is not None
+    service.hset("vecmigrate:owners", "idx:articles@0001", ours)
     assert "'idx:articles@0001' is an index of ours that is no longer in use" in cli("drift")
+    service.hset("vecmigrate:owners", "idx:articles@0001", "other")
+    assert "'idx:articles@0001' belongs to namespace 'other'" in cli("drift")
 
 
 def test_a_revision_that_stopped_half_way_is_told(cli, service: redis.Redis, tmp_path: Path) -> None:

@@ -196,10 +196,12 @@ class TestIntrospect:
         text = (project / "specs" / "cat.yaml").read_text()
         assert "FT.INFO does not list aliases" in out
         assert "FT.INFO does not list aliases" in text
-        assert "\n  # aliases: []  # or all names that lead here\n" in text
-        # What the line becomes, once the sign before it is taken away.
-        (project / "specs" / "cat.yaml").write_text(text.replace("  # aliases: []", "  aliases: []"))
-        assert load_specs([project / "specs"]).specs[0].index.aliases == ()
+        assert "\n  aliases: null\n" in text
+        index = load_specs([project / "specs"]).specs[0].index
+        assert (index.aliases, index.ask_aliases) == (None, True)
+        (project / "specs" / "cat.yaml").write_text(text.replace("aliases: null", "aliases: []"))
+        index = load_specs([project / "specs"]).specs[0].index
+        assert (index.aliases, index.ask_aliases) == ((), False)
 
     @pytest.mark.usefixtures("by_hand")
     def test_aliases_that_were_named_are_asked_for(self, cli, client: redis.Redis, project):

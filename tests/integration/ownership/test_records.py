@@ -1,4 +1,4 @@
-"""Records of the ledger: fields of newer releases stay, newer formats are refused, older ones carried over."""
+"""Records of the ledger: new fields stay, newer formats are refused, older ones are carried over."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class TestUnknownFields:
 
 
 class TestNewerFormat:
-    @pytest.mark.parametrize("words", (*ASKING, *WRITING))
+    @pytest.mark.parametrize("words", [*ASKING, *WRITING])
     def test_it_is_refused_by_name_and_nothing_is_written(self, rebuilt, client, words):
         client.hset(KEYS.meta, mapping={"format": "3", "written_by": "9.9.9"})
         before = content(client)
@@ -109,7 +109,7 @@ class TestNewerFormat:
         assert "install a newer vecmigrate" in ran.last
         assert content(client) == before
 
-    @pytest.mark.parametrize("words", ("unlock", "unlock --force"))
+    @pytest.mark.parametrize("words", ["unlock", "unlock --force"])
     def test_a_lease_can_be_taken_away_all_the_same(self, rebuilt, client, words):
         # Whoever has to get a stuck runner out of the way may have the older release at hand only.
         client.hset(KEYS.meta, mapping={"format": "3", "written_by": "9.9.9"})
@@ -140,7 +140,7 @@ class TestFormat1:
         assert (index["physical"], index["aliases"]) == ("idx:cat@b2", ["idx:cat"])
 
     @pytest.mark.parametrize(
-        "words", ("heal", "complete", "downgrade a1", "rollback --accept-broken-readers")
+        "words", ["heal", "complete", "downgrade a1", "rollback --accept-broken-readers"]
     )
     def test_the_first_command_that_writes_carries_it_over(self, rebuilt, client, words):
         as_format_1(client)

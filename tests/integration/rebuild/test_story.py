@@ -114,11 +114,14 @@ def test_rolled_back_upgraded_again_and_completed(client, emptied_url, tmp_path,
             (f"{ALIAS}@0002", "rolled back", True)
         ]
         assert status.kept[0].memory > DOCUMENTS * live.DIMS * 4
-        assert status.pending == ("0002",)
+        assert (status.pending, status.held) == ((), ("0002",))
+        # A pod that restarts runs what it runs at every start.
+        assert run(config, emptied_url, "upgrade").held == ("0002",)
+        assert live.live(client) == f"{ALIAS}@0001"
         time.sleep(0.3)
         # Nothing is built again: it was kept up to date meanwhile.
         built = client.execute_command("FT.INFO", f"{ALIAS}@0002")
-        run(config, emptied_url, "upgrade")
+        run(config, emptied_url, "upgrade", release=True)
         assert (
             parse_info(built)["max_doc_id"]
             <= parse_info(client.execute_command("FT.INFO", ALIAS))["max_doc_id"]

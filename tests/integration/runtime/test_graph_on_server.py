@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.project import content
@@ -11,6 +13,14 @@ LOG = "op.execute('RPUSH', 'order', '{}', undo=['LREM', 'order', '0', '{}'])"
 
 def log(name: str) -> str:
     return LOG.format(name, name)
+
+
+def forget_line(client, revision: str) -> None:
+    """Let the record of a revision be one of format 1, which did not say what it stands on."""
+    key = "vecmigrate:{default}:revisions"
+    record = json.loads(client.hget(key, revision))
+    del record["down_revision"]
+    client.hset(key, revision, json.dumps(record))
 
 
 class TestBranches:
@@ -185,12 +195,26 @@ class TestAlteredHistories:
         assert applied("upgrade").out == "nothing to upgrade\ncurrent: b1\n"
         assert client.lrange("order", 0, -1) == [b"a1", b"b1"]
 
-    def test_accepting_is_no_way_round_a_script_that_is_gone(self, applied):
+    def test_accepting_is_no_way_round_a_script_that_is_gone(self, applied, client):
         applied.script("a1", log("changed"))
         applied.script("b1", log("b1"), down="a1").unlink()
+        forget_line(client, "b1")
+        before = content(client)
         ran = applied("upgrade", "--accept-changed")
         assert ran.code == 5
         assert "revision b1" in ran.last
+        assert content(client) == before
+
+    def test_accepting_leaves_what_is_ahead(self, applied, client):
+        applied.script("a1", log("changed"))
+        applied.script("b1", log("b1"), down="a1").unlink()
+        assert applied("upgrade").code == 5
+        stored = client.hget("vecmigrate:{default}:revisions", "b1")
+        ran = applied("upgrade", "--accept-changed")
+        assert ran.code == 0
+        assert ran.out == "accepted the changed script of a1\nnothing to upgrade\ncurrent: a1\n"
+        assert "the ledger is ahead: no script here has b1" in ran.last
+        assert client.hget("vecmigrate:{default}:revisions", "b1") == stored
 
     def test_a_change_of_comments_counts_and_of_line_ends_does_not(self, applied):
         path = applied.folder / "migrations" / "a1.py"
@@ -200,13 +224,35 @@ class TestAlteredHistories:
         path.write_bytes(text + b"# a remark\n")
         assert applied("upgrade").code == 5
 
+    def test_a_script_that_a_newer_release_has(self, applied, client):
+        applied.script("b1", log("b1"), down="a1").unlink()
+        before = content(client)
+        ran = applied("upgrade")
+        assert (ran.code, ran.out) == (0, "nothing to upgrade\ncurrent: a1\n")
+        assert ran.last.startswith("warning: the ledger is ahead: no script here has b1;")
+        assert applied("current").out == "b1 (ahead: no script here), Do b1\n"
+        for words in (["downgrade", "base"], ["stamp", "a1"]):
+            ran = applied(*words)
+            assert ran.code == 5, words
+            assert "the ledger is ahead: no script here has b1 " in ran.last
+        assert applied("status", "--format", "json").json["revisions"][-1]["missing"]
+        # `stamp` took the lease, and with it a number; nothing else was written.
+        after = content(client)
+        unlike = {name for name in before | after if before.get(name) != after.get(name)}
+        assert unlike <= {"writes", b"vecmigrate:{default}:fence"}
+        assert client.lrange("order", 0, -1) == [b"a1", b"b1"]
+
     def test_a_script_that_is_gone(self, applied, client):
         applied.script("b1", log("b1"), down="a1").unlink()
+        forget_line(client, "b1")
         before = content(client)
         for words in (["upgrade"], ["downgrade", "base"], ["stamp", "a1"]):
             ran = applied(*words)
             assert ran.code == 5, words
             assert "the ledger has revision b1 (Do b1)" in ran.last
+            assert "namespace" in ran.last
+            assert "--purge" not in ran.last
+            assert "--accept-changed" not in ran.last
         # `stamp` took the lease, and with it a number; nothing else was written.
         unlike = {"writes", b"vecmigrate:{default}:fence"}
         after = content(client)

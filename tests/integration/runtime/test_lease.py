@@ -227,7 +227,7 @@ def test_every_write_of_the_ledger_is_refused_once_the_lease_is_lost(lease, clie
     ledger = Ledger(client, "default")
     with lease() as held:
         writer = LedgerWriter(ledger, held)
-        record = writer.begin("a1", "sha256:x", "Do it", "running")
+        record = writer.begin("a1", "sha256:x", "Do it", "running", down_revision=())
         step = Step(writer, "a1", 0, "u")
         step.put({"cursor": 1, "status": "running"})
         Step(writer, "a1", 0, "d").put({"status": "running"})
@@ -235,13 +235,12 @@ def test_every_write_of_the_ledger_is_refused_once_the_lease_is_lost(lease, clie
         before = content(client)
         writes = [
             lambda: writer.put(record, "applied"),
-            lambda: writer.begin("a1", "sha256:y", "", "running"),
-            lambda: writer.at_step(record, 3),
+            lambda: writer.begin("a1", "sha256:y", "", "running", down_revision=()),
             lambda: writer.forget("a1", "reverted"),
             lambda: writer.reopen("a1"),
             lambda: writer.clear_steps("a1", "u"),
             lambda: step.put({"cursor": 2}),
-            step.clear,
+            lambda: step.clear(["u0:cursor"]),
         ]
         for write in writes:
             with pytest.raises(LeaseLostError):

@@ -70,7 +70,7 @@ def test_values_of_a_step_are_read_back_as_text(ledger, writer, client, values):
     assert step.get("none such") is None
     (view,) = ledger.steps("a1")
     assert (view.number, view.direction, view.values) == (3, "u", step.all())
-    step.clear()
+    step.clear(step.all())
     assert ledger.steps("a1") == []
 
 
@@ -88,13 +88,13 @@ def test_steps_with_like_numbers_are_apart(writer):
     one, ten = Step(writer, "a1", 1, "u"), Step(writer, "a1", 10, "u")
     one.put({"cursor": 1})
     ten.put({"cursor": 10})
-    one.clear()
+    one.clear(one.all())
     assert (one.all(), ten.all()) == ({}, {"cursor": "10"})
 
 
 def test_forgetting_a_revision_leaves_its_neighbours(ledger, writer, client):
     for revision in ("a1", "a10", "a"):
-        writer.begin(revision, "sha256:x", "", "running")
+        writer.begin(revision, "sha256:x", "", "running", down_revision=())
         Step(writer, revision, 0, "u").put({"status": "done"})
         client.hset(KEYS.items(revision, 0), "n", "w")
         client.hset(KEYS.items(revision, 12), "n", "w")
@@ -127,7 +127,7 @@ def test_rejects_come_in_order_page_by_page_and_names_of_any_bytes_are_shown(led
 
 def test_the_newest_error_comes_first(ledger, writer):
     assert ledger.last_errors() == []
-    record = writer.begin("a1", "sha256:x", "", "running")
+    record = writer.begin("a1", "sha256:x", "", "running", down_revision=())
     for error in ("first", None, "second", None):
         writer.put(RevisionRecord(**{**asdict(record), "error": error}), "failed")
     assert [entry["error"] for entry in ledger.last_errors()] == ["second", "first"]
@@ -200,6 +200,7 @@ def test_a_run_leaves_a_record_that_explains_itself(project, client):
         "revision": "a1",
         "status": "applied",
         "message": "Create the index",
+        "down_revision": [],
         "version": __version__,
         "error": None,
         "step": record["step"],

@@ -11,6 +11,9 @@ import redis
 
 from tests.project import content
 from vecmigrate.runtime import rights
+from vecmigrate.runtime.connect import connect
+from vecmigrate.runtime.keys import LedgerKeys
+from vecmigrate.runtime.lease import Lease
 from vecmigrate.spec.build import spec_from_mapping
 
 pytestmark = pytest.mark.embedded
@@ -56,14 +59,18 @@ class Acl:
 
     def must(self, *words):
         ran = self(*words)
-        denied = [
+        denied = self.denied()
+        assert ran.code == 0, (ran.err, denied)
+        assert not denied, words
+        return ran
+
+    def denied(self):
+        """What was refused since the rights were set."""
+        return [
             (entry[b"object"], entry[b"context"])
             for entry in map(_pairs, self.admin.execute_command("ACL", "LOG"))
             if not entry[b"object"].lower().startswith(OPTIONAL)
         ]
-        assert ran.code == 0, (ran.err, denied)
-        assert not denied, words
-        return ran
 
     def fill(self):
         numbers = np.random.default_rng(1).standard_normal((20, 2))
@@ -101,19 +108,68 @@ def upgrade_needs(project):
 def test_whole_flows(acl):
     project = acl.project
     project.script("b1", REBUILD, down="a1")
-    acl.user(rights.acl_rules(upgrade_needs(project)))
+    acl.user(rights.acl_rules([*upgrade_needs(project), *rights.for_hand(NAMESPACE)]))
+    acl.must("pause")
+    acl.must("resume")
     acl.must("upgrade")
     acl.must("status")
     acl.must("drift")
     acl.must("rejects")
-    acl.must("rollback", "cat")
+    acl.must("rollback", "cat", "--accept-broken-readers")
     acl.must("status")
-    acl.must("upgrade", "--format", "json")
+    acl.must("upgrade", "--release", "--format", "json")
     acl.must("stamp", "head")
+    # What others do to our alias is mended under the same rights.
+    acl.admin.execute_command("FT.ALIASDEL", "idx:cat")
+    acl.must("heal")
+    acl.admin.execute_command("FT.CREATE", "idx:cat", "PREFIX", 1, "cat:", "SCHEMA", "other", "TEXT")
+    acl.must("heal", "--drop-different")
     acl.must("complete")
+    acl.must("ensure-version")
     acl.must("downgrade", "base")
     acl.must("upgrade", "head")
     acl.must("unlock")
+    acl.must("stamp", "base", "--purge")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "op.alter_index('cat', add={'age': {'type': 'numeric'}})",
+        "op.rename_index('cat', index_name='idx:kitty')",
+        "op.set_aliases('cat', ['idx:live'])",
+        "op.drop_index('cat')",
+        "op.rollback('cat')\nop.complete('cat')",
+    ],
+)
+def test_every_operation(acl, body):
+    project = acl.project
+    project.script("b1", REBUILD, down="a1")
+    project.script("c1", body, down="b1")
+    acl.user(rights.acl_rules(upgrade_needs(project)))
+    acl.must("upgrade", "--yes")
+    acl.must("drift")
+    acl.must("downgrade", "b1")
+    acl.must("downgrade", "base")
+
+
+@pytest.mark.parametrize("storage", ["hash", "json"])
+def test_a_document_that_a_scan_missed_is_written_anew(acl, storage):
+    """The script for it keeps a field's expiry, for which it needs a right that nothing else uses."""
+    mapping = {**CAT, "index": {**CAT["index"], "storage": storage}}
+    needs = [*rights.for_ledger(NAMESPACE), *rights.for_index(spec_from_mapping(mapping))]
+    acl.user(rights.acl_rules(needs))
+    if storage == "hash":
+        acl.admin.hset("cat:1", mapping={"embedding": b"12345678"})
+        acl.admin.execute_command("HPEXPIRE", "cat:1", 60_000, "FIELDS", 1, "embedding")
+    else:
+        acl.admin.execute_command("JSON.SET", "cat:1", "$", "{}")
+    client = connect(f"redis://u:pw@127.0.0.1:{acl.server.port}/0")
+    with contextlib.closing(client), Lease(client, LedgerKeys(NAMESPACE), seconds=5) as lease:
+        assert lease.touch([b"cat:1"], storage, ["embedding"]) == [1]
+    if storage == "hash":
+        assert acl.admin.execute_command("HPTTL", "cat:1", "FIELDS", 1, "embedding")[0] > 0
+    assert not acl.denied()
 
 
 def test_reading(acl):

@@ -6,6 +6,9 @@ import pytest
 import redis
 
 from tests.checked import Server
+from tests.project import cli_project as project
+
+__all__ = ["project"]
 
 
 @pytest.fixture

@@ -48,10 +48,10 @@ class TestComplete:
         assert server.touched == []
 
     def test_more_than_one_batch_is_told_of_as_it_goes(self, server):
-        server.fill(3 * BATCH)
+        server.fill(17 * BATCH)
         seen: list[int] = []
         found = check(server, server.index(make_spec()), told=seen.append)
-        assert found.seen == found.held == seen[-1] == 3 * BATCH
+        assert found.seen == found.held == seen[-1] == 17 * BATCH
         assert len(seen) > 2
 
     def test_a_document_without_a_vector_is_in_the_index(self, server):

@@ -130,10 +130,24 @@ def test_other_indexes_over_our_documents_are_named(prefix, kind, meets):
 
 
 def test_our_own_leftovers_are_told_apart():
-    names = ["idx:cat@a1", "idx:cat@old", "idx:cat@b1", "idx:cat@kept"]
+    names = ["idx:cat@a1", "idx:cat@old", "idx:cat@b1", "idx:cat@kept", "idx:cat@hand", "idx:cat@theirs"]
     live = Live({name: info() for name in names}, {"idx:cat": "idx:cat@a1"})
-    found = neighbours([CAT], live, kept={"idx:cat@kept"}, building=("b1",))
-    assert {item.name: item.relation for item in found} == {"idx:cat@old": "older", "idx:cat@b1": "building"}
+    # By who owns it, and by nothing that its name looks like.
+    owners = dict.fromkeys(["idx:cat@a1", "idx:cat@old", "idx:cat@b1", "idx:cat@kept"], "here")
+    owners["idx:cat@theirs"] = "there"
+    found = neighbours(
+        [CAT], live, kept={"idx:cat@kept"}, building={"idx:cat@b1"}, owners=owners, namespace="here"
+    )
+    assert {item.name: (item.relation, item.owner) for item in found} == {
+        "idx:cat@old": ("older", None),
+        "idx:cat@b1": ("building", None),
+        "idx:cat@hand": ("foreign", None),
+        "idx:cat@theirs": ("other_namespace", "there"),
+    }
+    told = {item.name: str(item) for item in found}
+    assert "is an index of ours that is no longer in use" in told["idx:cat@old"]
+    assert "is not ours" in told["idx:cat@hand"]
+    assert "belongs to namespace 'there'" in told["idx:cat@theirs"]
 
 
 def test_what_cannot_be_seen_is_listed():

@@ -208,5 +208,32 @@ class TestAppliedScripts:
         path = write("a1", "pass")
         applied = self.record(history(), "a1", status)
         path.unlink()
-        with pytest.raises(HistoryAlteredError, match=r"revision a1 \(Do it\), and no script has it"):
+        told = r"revision a1 \(Do it\), which no script here has and which does not descend from one"
+        with pytest.raises(HistoryAlteredError, match=told) as caught:
             history().check_unaltered(applied)
+        assert "`namespace`" in str(caught.value.hint)
+        assert "--purge" not in str(caught.value.hint)
+
+    @pytest.mark.parametrize("status", ["applied", "partial", "rolled back"])
+    @pytest.mark.parametrize(
+        ("below", "ahead"),
+        [
+            ({"b1": ("a1",)}, ("b1",)),
+            ({"b1": ("a1",), "c1": ("b1",)}, ("b1", "c1")),
+            ({"b1": ("gone", "a1")}, ("b1",)),  # a merge: one of its parents is here
+            ({"b1": ("c1",), "c1": ("b1",)}, None),
+            ({"b1": ("gone",)}, None),
+            ({"b1": ()}, None),
+            ({"b1": None}, None),  # a record of format 1
+        ],
+    )
+    def test_one_that_descends_is_ahead(self, write, history, status, below, ahead):
+        write("a1", "pass")
+        records = self.record(history(), "a1")
+        for name, parents in below.items():
+            records[name] = RevisionRecord(name, status, "sha256:x", "Do it", down_revision=parents)
+        if ahead is None:
+            with pytest.raises(HistoryAlteredError, match="does not descend"):
+                history().check_unaltered(records)
+        else:
+            assert history().check_unaltered(records) == ahead

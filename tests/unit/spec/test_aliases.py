@@ -10,7 +10,7 @@ from vecmigrate.errors import SpecError
 from vecmigrate.search import ddl
 from vecmigrate.spec.build import spec_from_mapping, spec_to_mapping
 from vecmigrate.spec.change import change_spec, changes_between, same_index
-from vecmigrate.spec.load import check_specs
+from vecmigrate.spec.load import check_specs, load_specs
 from vecmigrate.spec.model import IndexSpec
 
 ENTRY = "6:13: entry 1 of `aliases`"
@@ -77,14 +77,24 @@ def test_the_words_of_ft_create_do_not_know_of_aliases():
         ),
         ("aliases: ['']", f'{ENTRY} "" does not fit (expected no white space and no @)'),
         ("aliases: [1]", f'{ENTRY} is `1`, which YAML reads as a number (expected text); quote it: "1"'),
-        ("aliases: live", '6:12: `aliases` is "live" (expected a list)'),
-        ("aliases:", "6:11: `aliases` has no value (expected a list); remove the key, or give it a value"),
+        ("aliases: live", '6:12: `aliases` is "live" (expected a list or null)'),
+        ("aliases: {a: b}", "6:12: `aliases` is a mapping (expected a list or null)"),
         ("alias: live", '6:10: `alias` is "live" (expected true or false)'),
     ],
 )
 def test_what_is_no_further_name(tmp_path, monkeypatch, line: str, told: str):
     (found,) = problems(tmp_path, monkeypatch, doc=line)
     assert found == f"doc.yaml:{told}"
+
+
+@pytest.mark.parametrize("line", ["aliases:", "aliases: null", "aliases: ~"])
+def test_null_asks_for_them(tmp_path, monkeypatch, line: str):
+    assert problems(tmp_path, monkeypatch, doc=line) == []
+    said = load_specs([tmp_path / "doc.yaml"]).specs[0]
+    assert (said.index.aliases, said.index.ask_aliases) == (None, True)
+    assert spec_from_mapping(spec_to_mapping(said)) == said
+    assert not spec().index.ask_aliases
+    assert not spec(aliases=[]).index.ask_aliases
 
 
 def test_two_specs_cannot_have_one_name_in_any_role(tmp_path, monkeypatch):

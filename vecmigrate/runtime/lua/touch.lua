@@ -15,7 +15,12 @@ end
 -- When the field expires, in milliseconds, or nil. Redis before 7.4 has no such command.
 local function expiry(key, field)
   local found = redis.pcall('HPEXPIRETIME', key, 'FIELDS', 1, field)
-  local at = not found.err and tonumber(found[1])
+  if found.err then
+    -- Not to be allowed to ask is another matter: the expiry would be lost.
+    if not string.find(string.lower(found.err), 'unknown', 1, true) then error(found.err) end
+    return nil
+  end
+  local at = tonumber(found[1])
   return at and at > 0 and found[1] or nil
 end
 
