@@ -303,12 +303,17 @@ class Registry:
         keys = self._writer.keys
         before = self.get(record.name)
         kept = record if before is None else replace(record, unknown={**before.unknown, **record.unknown})
-        return [
+        words: list[Words] = [
             ("HSET", keys.indexes, record.name, dump_record(kept)),
             # Only where nobody has it: what another namespace claimed meanwhile stays with it.
             ("HSETNX", OWNERS, record.physical, self._namespace),
             ("HDEL", keys.builds, record.physical),
         ]
+        if before is not None and before.physical != record.physical and self.is_ours(before.physical):
+            if index_info(self._client, before.physical) is None:
+                # Somebody else dropped it; its name is free again.
+                words.append(("HDEL", OWNERS, before.physical))
+        return words
 
     @property
     def _keys(self) -> list[str]:
