@@ -224,8 +224,10 @@ def _refuse_lost_fields(
                 if lost:
                     raise OperationError(
                         f"revision {name} would build index {operation.target!r} without field "
-                        f"{', '.join(sorted(lost))}, which {newer} added since (expected every later change in it)",
-                        hint=f"`vecmigrate downgrade` takes both back, down to what {name} stands on; then upgrade",
+                        f"{', '.join(sorted(lost))}, which {newer} added since (expected every later change "
+                        "in it)",
+                        hint=f"`vecmigrate downgrade` takes both back, down to what {name} stands on; then "
+                        "upgrade",
                     )
 
 

@@ -83,7 +83,7 @@ class RenameIndex(Operation):
         if kept_name:
             commands.append(context.kept.stored(self._kept(context, name, before, record)))
         if indexes.live_name(context, record.physical) is None:
-            # Gone from the server: whoever builds it anew gives it these names, and upgrade says that it is gone.
+            # Gone from the server: whoever builds it anew gives it these names; upgrade says that it is gone.
             registry.put(changed, *commands)
             return
         indexes.uncover(context, record)

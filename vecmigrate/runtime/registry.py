@@ -309,11 +309,15 @@ class Registry:
             ("HSETNX", OWNERS, record.physical, self._namespace),
             ("HDEL", keys.builds, record.physical),
         ]
-        if before is not None and before.physical != record.physical and self.is_ours(before.physical):
-            if index_info(self._client, before.physical) is None:
-                # Somebody else dropped it; its name is free again.
-                words.append(("HDEL", OWNERS, before.physical))
+        moved = before is not None and before.physical != record.physical
+        if before is not None and moved and self._is_gone(before.physical):
+            # Somebody else dropped it; its name is free again.
+            words.append(("HDEL", OWNERS, before.physical))
         return words
+
+    def _is_gone(self, physical: str) -> bool:
+        """Whether an index of ours is on the server no more."""
+        return self.is_ours(physical) and index_info(self._client, physical) is None
 
     @property
     def _keys(self) -> list[str]:

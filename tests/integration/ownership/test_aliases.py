@@ -14,7 +14,8 @@ from tests.owned import CREATE, at, count, fill, kept, must, names, plain, rebui
 # The old index and the new one can be told from each other by this.
 OLD, NEW = "idx:cat@a1", "idx:cat@b2"
 CREATE_WITH = (
-    "op.create_index('cat', index={'name': 'idx:cat', 'prefix': 'cat:', 'aliases': ['idx:kitten', 'idx:tom']}, "
+    "op.create_index('cat', "
+    "index={'name': 'idx:cat', 'prefix': 'cat:', 'aliases': ['idx:kitten', 'idx:tom']}, "
     "key='cat_id', fields={'meta': {'type': 'json'}, 'embedding': VECTOR})"
 )
 PLAIN = (
@@ -37,7 +38,7 @@ def made(project, client):
 
 @contextlib.contextmanager
 def watching(url, *aliases):
-    """Looks, in one transaction each time, where all aliases lead; gives every constellation that was seen."""
+    """Looks, in one transaction each time, where all aliases lead; gives every state that was seen."""
     seen, stop = set(), threading.Event()
 
     def watch():

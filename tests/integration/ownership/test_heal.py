@@ -10,6 +10,8 @@ from tests.project import content
 
 BACK = ("rollback", "--accept-broken-readers")
 
+FAIL = "def fail(client, progress, cursor):\n    if not client.exists('go'):\n        raise ValueError\n"
+
 
 @pytest.fixture
 def several(project, client):
@@ -123,7 +125,7 @@ class TestEachFault:
     def test_in_half_an_upgrade(self, project, client):
         project.script("a1", CREATE)
         project.script("b2", rebuild() + "\nop.run(fail)", down="a1",
-                       top="def fail(client, progress, cursor):\n    if not client.exists('go'):\n        raise ValueError\n")  # fmt: skip
+                       top=FAIL)  # fmt: skip
         fill(client)
         assert project("upgrade").code == 6
         emptied(client)
@@ -135,7 +137,7 @@ class TestEachFault:
 
     def test_in_half_an_upgrade_nothing_is_published_early(self, project, client):
         project.script("a1", "create(op, publish=False)\nop.run(fail)\nop.publish_index('cat')",
-                       top="def fail(client, progress, cursor):\n    if not client.exists('go'):\n        raise ValueError\n")  # fmt: skip
+                       top=FAIL)  # fmt: skip
         fill(client)
         assert project("upgrade").code == 6
         emptied(client)
