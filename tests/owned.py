@@ -22,7 +22,7 @@ import redis
 from tests.project import Project, Ran
 from vecmigrate.runtime.keys import OWNERS, LedgerKeys
 from vecmigrate.runtime.lease import Lease
-from vecmigrate.runtime.search_server import index_info
+from vecmigrate.runtime.search_server import alias_list, index_info
 from vecmigrate.search.reply import index_name, is_indexing
 
 KEYS = LedgerKeys("default")
@@ -70,6 +70,11 @@ def at(client: redis.Redis, name: str) -> str | None:
     """The physical index that answers to `name`."""
     info = index_info(client, name)
     return None if info is None else index_name(info)
+
+
+def lists_aliases(client: redis.Redis, name: str) -> bool:
+    """Whether the server lists the aliases of an index, as from RediSearch 8.10 on."""
+    return alias_list(client, name) is not None
 
 
 def count(client: redis.Redis, name: str = "idx:cat") -> int:

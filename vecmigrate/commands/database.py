@@ -151,12 +151,14 @@ def current(session: Session) -> CurrentResult:
     records = session.ledger.revisions()
     heads = set(history.graph.heads())
     ahead = ahead_revisions(history, records)
+    unknown = [records[name] for name in applied_revisions(records) if name not in history.scripts]
+    covered = {below for record in unknown for below in record.down_revision or ()}
     return CurrentResult(
         tuple(
             CurrentRevision(name, name in heads, records[name].message)
             for name in current_revisions(history, records)
             # What a newer release went on from is not where the database is.
-            if not any(name in (records[top].down_revision or ()) for top in ahead)
+            if name not in covered
         )
         + tuple(CurrentRevision(name, False, records[name].message, ahead=True) for name in ahead)
     )

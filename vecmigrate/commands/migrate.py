@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+import redis
+
 from vecmigrate.commands.database import (
     Session,
     applied_revisions,
@@ -15,15 +17,18 @@ from vecmigrate.commands.database import (
 from vecmigrate.commands.healing import MENDED_BY_UPGRADE, Mended, mend, refuse_gone
 from vecmigrate.commands.locked import locked, told
 from vecmigrate.commands.results import PlannedRevision, PlannedStep, UpgradeResult
-from vecmigrate.errors import ConfigError, HistoryAlteredError
-from vecmigrate.operations.base import RunOptions, Verify
+from vecmigrate.errors import ConfigError, HistoryAlteredError, OperationError
+from vecmigrate.operations.alter_index import AlterIndex
+from vecmigrate.operations.base import Operation, RunOptions, Verify
 from vecmigrate.operations.progress import Guarded, Progress, Silent
 from vecmigrate.runtime.carry_over import indexes_of
 from vecmigrate.runtime.history import History, Plan
+from vecmigrate.runtime.kept import read_kept
 from vecmigrate.runtime.ledger import LedgerWriter, RevisionRecord
 from vecmigrate.runtime.look import look
 from vecmigrate.runtime.registry import read_indexes
 from vecmigrate.runtime.runner import RevisionOutcome, Runner, outline
+from vecmigrate.runtime.search_server import infos
 
 
 def upgrade(  # one parameter for each option
@@ -104,6 +109,7 @@ def upgrade(  # one parameter for each option
                 records = session.ledger.revisions()
             ahead = history.check_unaltered(records)
             path, held = _path(history, records, revision, release=release)
+            _refuse_lost_fields(session, history, records, path)
             options = replace(options, left_out=_left_out(history, records, path))
             runner = Runner(
                 session.client, session.server, session.ledger, history, writer.lease,
@@ -197,6 +203,43 @@ def _path(
     return [name for name in path if name not in held], history.graph.ordered(held)
 
 
+def _refuse_lost_fields(
+    session: Session, history: History, records: Mapping[str, RevisionRecord], path: Collection[str]
+) -> None:
+    """Raise OperationError where a rebuild that was rolled back would come again without a later field."""
+    applied = set(applied_revisions(records))
+    aside = [item for item in read_kept(session.ledger).values() if item.kind == "rolled back"]
+    for name in path:
+        later = [item for item in history.graph.ordered(history.graph.descendants(name)) if item in applied]
+        rebuilt = {
+            item.operation.target for item in history.upgrade(name).recorded if _rebuilds(item.operation)
+        }
+        for newer in later:
+            for step in history.upgrade(newer).recorded:
+                operation = step.operation
+                if not isinstance(operation, AlterIndex) or operation.target not in rebuilt:
+                    continue
+                put_aside = [item.what for item in aside if (item.name, item.by) == (operation.target, name)]
+                lost = set(operation.add) - _fields(session.client, put_aside)
+                if lost:
+                    raise OperationError(
+                        f"revision {name} would build index {operation.target!r} without field "
+                        f"{', '.join(sorted(lost))}, which {newer} added since (expected every later change "
+                        "in it)",
+                        hint=f"`vecmigrate downgrade` takes both back, down to what {name} stands on; then "
+                        "upgrade",
+                    )
+
+
+def _rebuilds(operation: Operation) -> bool:
+    return operation.kind == "rebuild_index"
+
+
+def _fields(client: redis.Redis, names: Collection[str]) -> set[str]:
+    infos_there = infos(client, list(names)) if names else {}
+    return {str(item["attribute"]) for info in infos_there.values() for item in info.get("attributes", ())}
+
+
 def _left_out(
     history: History, records: Mapping[str, RevisionRecord], path: list[str]
 ) -> frozenset[tuple[str, int]]:
@@ -212,7 +255,7 @@ def _left_out(
         later = (other for *_, other in steps[place + 1 :] if other.target == operation.target)
         following = next(later, None)
         again = following is not None and following.kind in ("rebuild_index", "drop_index")
-        if held and again and operation.kind == "rebuild_index":
+        if held and again and _rebuilds(operation):
             found.add((name, number))
     return frozenset(found)
 

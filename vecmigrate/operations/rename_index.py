@@ -82,6 +82,10 @@ class RenameIndex(Operation):
         commands: list[tuple[str | bytes, ...]] = [context.kept.forgotten(self.index_name)]
         if kept_name:
             commands.append(context.kept.stored(self._kept(context, name, before, record)))
+        if indexes.live_name(context, record.physical) is None:
+            # Gone from the server: whoever builds it anew gives it these names; upgrade says that it is gone.
+            registry.put(changed, *commands)
+            return
         indexes.uncover(context, record)
         registry.point(changed, *commands)
         if kept_name:

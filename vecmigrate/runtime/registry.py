@@ -303,12 +303,21 @@ class Registry:
         keys = self._writer.keys
         before = self.get(record.name)
         kept = record if before is None else replace(record, unknown={**before.unknown, **record.unknown})
-        return [
+        words: list[Words] = [
             ("HSET", keys.indexes, record.name, dump_record(kept)),
             # Only where nobody has it: what another namespace claimed meanwhile stays with it.
             ("HSETNX", OWNERS, record.physical, self._namespace),
             ("HDEL", keys.builds, record.physical),
         ]
+        moved = before is not None and before.physical != record.physical
+        if before is not None and moved and self._is_gone(before.physical):
+            # Somebody else dropped it; its name is free again.
+            words.append(("HDEL", OWNERS, before.physical))
+        return words
+
+    def _is_gone(self, physical: str) -> bool:
+        """Whether an index of ours is on the server no more."""
+        return self.is_ours(physical) and index_info(self._client, physical) is None
 
     @property
     def _keys(self) -> list[str]:
