@@ -223,6 +223,9 @@ class TestStamp:
         assert two("stamp", "b1").out == "stamped a1\nstamped b1\ncurrent: b1\n"
         assert client.execute_command("FT._LIST") == []
         assert not client.exists("k")
+        # The index that the ledger speaks of now is not there.
+        assert "`vecmigrate heal`" in two("upgrade").last
+        assert two("heal").code == 0
         assert two("upgrade").out == "nothing to upgrade\ncurrent: b1\n"
 
     def test_downwards_and_as_json(self, two):

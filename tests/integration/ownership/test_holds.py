@@ -8,7 +8,7 @@ import threading
 import pytest
 import redis
 
-from tests.owned import CREATE, at, count, fill, kept, must, names, rebuild, records, status, tidy
+from tests.owned import CREATE, at, count, fill, kept, must, names, plain, rebuild, records, status, tidy
 from vecmigrate.runtime.search_server import index_info
 from vecmigrate.search.reply import index_name
 
@@ -158,10 +158,7 @@ class TestRefused:
         made.script("c3", "op.alter_index('cat', add={'colour': {'type': 'tag'}})", down="b2")
         must(made, "upgrade")
         client.execute_command("FT.DROPINDEX", OLD)
-        client.execute_command(
-            *("FT.CREATE", OLD, "PREFIX", 1, "cat:", "SCHEMA", "embedding", "VECTOR", "FLAT", 6),
-            *("TYPE", "FLOAT32", "DIM", 2, "DISTANCE_METRIC", "COSINE"),
-        )
+        plain(client, OLD)
         ran = made(*BACK)
         assert ran.code == 1
         assert "lacks field 'colour', added after b2" in ran.last
