@@ -17,6 +17,7 @@ from vecmigrate.operations.state import IndexState, State
 from vecmigrate.runtime.context import RunContext
 from vecmigrate.runtime.history import History
 from vecmigrate.runtime.kept import KeptLedger, read_kept
+from vecmigrate.runtime.keys import OWNERS
 from vecmigrate.runtime.ledger import LedgerWriter
 from vecmigrate.runtime.look import Fault, look
 from vecmigrate.runtime.registry import Registry, read_owners
@@ -107,6 +108,7 @@ def heal(
         wanted = {key: record for key, record in records.items() if name in (None, key)}
         mended = mend(session, writer, history, wanted, drop_different=drop_different, progress=progress)
         mended += _forget_gone(session, writer, name)
+        mended += _claimed(session, writer, name)
         left = tuple(look(session.client, {key: Registry(writer).all()[key] for key in wanted}))
     return HealResult(tuple(mended), left)
 
@@ -295,6 +297,21 @@ def _forget_gone(session: Session, writer: LedgerWriter, name: str | None) -> li
                     item.name, "kept_gone", item.what, f"{item.what}, which was kept, is gone and forgotten"
                 )
             )
+    return mended
+
+
+def _claimed(session: Session, writer: LedgerWriter, name: str | None) -> list[Mended]:
+    """Claim what the ledger has as ours and the registry of the server does not know, as once it was deleted."""
+    ours = {record.physical: record.name for record in Registry(writer).all().values()}
+    ours |= {item.what: item.name for item in read_kept(session.ledger).values() if item.kind != "alias"}
+    owners = read_owners(session.client, ours)
+    mended = []
+    for physical, spec in ours.items():
+        asked = name in (None, spec) and physical not in owners
+        if asked and index_info(session.client, physical) is not None:
+            words = ("HSETNX", OWNERS, physical, writer.keys.namespace)
+            writer.lease.guarded(words, keys=[OWNERS])
+            mended.append(Mended(spec, "owner", physical, f"{physical} is ours in the registry again"))
     return mended
 
 

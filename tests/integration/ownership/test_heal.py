@@ -171,3 +171,16 @@ class TestEachFault:
             (several.folder / "migrations" / f"{name}.py").unlink()
         assert several("heal").code in (1, 5)
         assert names(client) == set()
+
+
+def test_a_registry_that_was_deleted_is_made_again_from_the_ledger(project, client):
+    fill(client)
+    project.script("a1", CREATE)
+    project.script("b2", rebuild(), down="a1")
+    must(project, "upgrade")
+    client.delete("vecmigrate:owners")
+    must(project, "heal")
+    assert client.hgetall("vecmigrate:owners") == {b"idx:cat@a1": b"default", b"idx:cat@b2": b"default"}
+    must(project, "complete")
+    assert names(client) == {"idx:cat@b2"}
+    tidy(project, client)
