@@ -301,7 +301,7 @@ def _forget_gone(session: Session, writer: LedgerWriter, name: str | None) -> li
 
 
 def _claimed(session: Session, writer: LedgerWriter, name: str | None) -> list[Mended]:
-    """Claim what the ledger has as ours and the registry of the server does not know, as once it was deleted."""
+    """Claim what is ours by the ledger and unknown to the registry of the server, as once it was deleted."""
     ours = {record.physical: record.name for record in Registry(writer).all().values()}
     ours |= {item.what: item.name for item in read_kept(session.ledger).values() if item.kind != "alias"}
     owners = read_owners(session.client, ours)
