@@ -6,7 +6,6 @@ from tests.reliability.changes import CHANGES, settle_on
 from tests.reliability.faults import EndedWrongError, fault
 from tests.reliability.world import World
 
-
 # FT.ALTER takes nothing away, so a downgrade leaves the field in the index, and `drift` says so.
 STAYS = {"downgrade_alter": ["item: idx:item@0001: field 'size': field is 'NUMERIC' (expected absent)"]}
 
