@@ -1,17 +1,10 @@
 -- Drops a plain index that hides an alias, and lets the alias lead to another index, with no moment in between.
 -- FT.DROPINDEX follows aliases, so it is sent only while the name is that of an index.
+-- Behind fence.lua, which checks the lease.
 -- KEYS 1 lease
 -- ARGV 1 identity  2 the last write of this run that the server confirmed  3 name  4 the index to lead to, "" for none
 --      then for each command that is run afterwards: number of words, words
 -- Reply { number of this write, 1 where a plain index was dropped }
-local held = redis.call('HMGET', KEYS[1], 'id', 'seq')
-if held[1] ~= ARGV[1] then
-  return redis.error_reply('FENCED the lease was lost')
-end
-local seq = tonumber(held[2] or '0')
-if seq < tonumber(ARGV[2]) then
-  return redis.error_reply('WENTBACK ' .. seq .. ' ' .. ARGV[2])
-end
 local function plain(value)
   return type(value) == 'table' and (value.ok or value.err) or value
 end

@@ -1,17 +1,9 @@
 -- Writes a value of each document anew that it has already, so that every index over it takes it in.
 -- The value is read and written in this one step: nothing is changed, nothing that a service writes is undone.
+-- Behind fence.lua, which checks the lease.
 -- KEYS 1 lease, then documents
 -- ARGV 1 identity  2 the last write of this run that the server confirmed  3 "hash" or "json"  4... paths to try first
 -- Reply { number of this write, { 1 for each document that was there, else 0 } }
-local held = redis.call('HMGET', KEYS[1], 'id', 'seq')
-if held[1] ~= ARGV[1] then
-  return redis.error_reply('FENCED the lease was lost')
-end
-local seq = tonumber(held[2] or '0')
-if seq < tonumber(ARGV[2]) then
-  return redis.error_reply('WENTBACK ' .. seq .. ' ' .. ARGV[2])
-end
-
 -- When the field expires, in milliseconds, or nil. Redis before 7.4 has no such command.
 local function expiry(key, field)
   local found = redis.pcall('HPEXPIRETIME', key, 'FIELDS', 1, field)
