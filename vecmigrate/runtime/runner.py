@@ -194,6 +194,8 @@ class Runner:
             failed(error.message)
             raise PartialError(f"{where}: {error.message}", hint=error.hint or _hint(error)) from error
         except redis.RedisError as error:
+            # Whoever slept past the lease finds a stale connection first: what counts is that it is lost.
+            context.check_lease()
             told = explain(error)
             failed(told.message)
             if isinstance(told, LeaseLostError):
