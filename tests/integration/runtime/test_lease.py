@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import redis
 
 from tests.project import content
 from vecmigrate.errors import LeaseLostError, LockedError
+from vecmigrate.operations.execute import Execute
 from vecmigrate.runtime.keys import LedgerKeys
 from vecmigrate.runtime.lease import Lease, holder
 from vecmigrate.runtime.ledger import Ledger, LedgerWriter, Step
@@ -246,3 +248,26 @@ def test_every_write_of_the_ledger_is_refused_once_the_lease_is_lost(lease, clie
             with pytest.raises(LeaseLostError):
                 write()
             assert content(client) == before
+
+
+class Stale(Execute):
+    """An operation whose runner slept past its lease: what it meets first is a stale connection."""
+
+    def run(self, context):
+        context.client.delete(KEYS.lease)
+        while True:
+            try:
+                context.check_lease()
+            except LeaseLostError:
+                raise redis.TimeoutError("Timeout reading from socket") from None
+            time.sleep(0.05)
+
+
+def test_a_stale_connection_after_the_lease_was_lost_ends_as_that(project, client, monkeypatch):
+    monkeypatch.setattr("vecmigrate.operations.recorder.Execute", Stale)
+    project.configure("lease_seconds = 1\n")
+    project.script("a1", "op.execute('SET', 'k', '1')")
+    ran = project("upgrade")
+    assert (ran.code, "the lease was lost" in ran.last) == (4, True)
+    # Another one may be at work already, so nothing was written about it.
+    assert json.loads(client.hget(KEYS.revisions, "a1"))["status"] == "running"

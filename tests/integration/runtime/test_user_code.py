@@ -217,26 +217,3 @@ def test_a_progress_callback(project, client, emptied_url, error, method):
     record = json.loads(client.hget(KEYS.revisions, "a1"))
     assert record["status"] in ("partial", "running")
     assert project("upgrade").code == 0
-
-
-def test_a_stale_connection_after_the_lease_was_lost_ends_as_that(project, client):
-    # What a runner that slept past its lease meets first. Another one may be at work, so nothing is written.
-    project.configure("lease_seconds = 1\n")
-    project.script(
-        "a1",
-        "op.run(work)",
-        top="""
-        import time
-
-        import redis
-
-
-        def work(client, progress, cursor):
-            client.delete("vecmigrate:{default}:lease")
-            time.sleep(1.5)
-            raise redis.TimeoutError("Timeout reading from socket")
-        """,
-    )
-    ran = project("upgrade")
-    assert (ran.code, "the lease was lost" in ran.last) == (4, True)
-    assert json.loads(client.hget("vecmigrate:{default}:revisions", "a1"))["status"] == "running"
