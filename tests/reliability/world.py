@@ -252,7 +252,7 @@ class World:
             "half-done": [(item["revision"], item["status"]) for item in status["partial"]],
             "revisions": [(item["revision"], item["status"]) for item in status["revisions"]],
             "kept": sorted((item["kind"], item["name"], item["alias"]) for item in status["kept"]),
-            "lease": status["lease"],
+            "lease": _held(status["lease"]),
             "kept and gone": sum(not item["there"] for item in status["kept"]),
             **self._owned(),
             "drift": [item["message"] for item in drift] if isinstance(drift, list) else drift,
@@ -268,6 +268,13 @@ class World:
             "owned and gone": len(owned - there),
             "unfinished builds": builds,
         }
+
+
+def _held(lease: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The lease of a runner that lives. That of one that was killed is taken over at once by whoever wants it; a
+    command that has nothing to write, as `upgrade` with nothing pending, wants none, and it lapses by itself.
+    """
+    return lease if lease is not None and Path(f"/proc/{lease['pid']}").exists() else None
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
