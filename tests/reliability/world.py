@@ -273,7 +273,7 @@ class World:
 def _held(lease: dict[str, Any] | None) -> dict[str, Any] | None:
     """The lease of a runner that lives.
 
-    That of one that was killed is taken over at once by whoever wants it. A command that has nothing to write,
+    That of one that was killed is taken over at once by who wants it. A command that has nothing to write,
     as `upgrade` with nothing pending, wants none, and it lapses by itself.
     """
     return lease if lease is not None and Path(f"/proc/{lease['pid']}").exists() else None
