@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from benchmarks.measure import RATE, Aim, Comparison, Contender, Sample, compare
 from benchmarks.project import CREATED, MOVED, Laps, make_project
 from benchmarks.server import Server, in_batches
 from vecmigrate.backfill import migrate_legacy_hash
-from vecmigrate.commands.database import open_session
+from vecmigrate.commands.database import Session, open_session
 from vecmigrate.commands.migrate import upgrade
 from vecmigrate.commands.stamping import stamp
 from vecmigrate.config import Config
+from vecmigrate.errors import MissingIndexError
 from vecmigrate.operations.state import physical_name
 from vecmigrate.search.ddl import ft_create
 from vecmigrate.spec.build import spec_from_mapping
@@ -78,8 +80,13 @@ class Backfills:
         namespace = f"bench{next(self._runs)}"
         with open_session(self.config, redis_url=self.server.url, namespace=namespace) as session:
             stamp(session, CREATED)
-            whole = self.measured(VERIFIED, lambda: upgrade(session, MOVED, progress=laps))
+            whole = self.measured(VERIFIED, lambda: self._upgrade(session, laps))
         return {COPY: laps.samples["backfill"], **whole}
+
+    def _upgrade(self, session: Session, laps: Laps) -> None:
+        """Where it is measured without an index, the command rightly says at its end that there is none."""
+        with nullcontext() if self.indexed else suppress(MissingIndexError):
+            upgrade(session, MOVED, progress=laps)
 
     def helper(self) -> Mapping[str, Sample]:
         """What the generated `migrate_legacy_…` helpers call."""

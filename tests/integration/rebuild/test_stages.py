@@ -361,10 +361,11 @@ def test_rolled_back_under_later_revisions_and_upgraded_again(client, emptied_ur
     # What the warning says: either of the two.
     vecmigrate(project, emptied_url, "upgrade", "--release")
     assert live.live(client) == f"{ALIAS}@0003"
-    assert set(live.kept(client)) == {OLD, NEW}
+    # 0003 builds it anew right after, so 0002 was not led to once more.
+    assert set(live.kept(client)) == {OLD}
     assert client.get("done") == b"1"
     vecmigrate(project, emptied_url, "rollback")
-    assert live.live(client) == NEW
+    assert live.live(client) == OLD
     live.write_project(
         project.root,
         CREATE,
