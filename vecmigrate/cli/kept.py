@@ -35,6 +35,8 @@ def rollback(app: App, name: str | None, *, accept_broken_readers: bool, wait: f
 
     with app.session(wait=wait) as session:
         result = commands.rollback(session, name, accept_broken_readers=accept_broken_readers, wait=wait)
+    for text in result.warnings:
+        app.note(f"warning: what readers find otherwise now: {text}")
     app.emit(result, lambda: _rolled_back(result))
 
 

@@ -58,14 +58,18 @@ def rollback(
         live = {record.physical for record in read_indexes(session.ledger).values()}
         item = _to_roll_back(kept, name, live)
         began = time.monotonic()
-        put_aside = _roll_back(session, history, writer, item, accept_broken_readers=accept_broken_readers)
+        put_aside, otherwise = _roll_back(
+            session, history, writer, item, accept_broken_readers=accept_broken_readers
+        )
         seconds = time.monotonic() - began
-    return RollbackResult(item.name, item.alias, item.what, put_aside.what, item.by, seconds)
+    return RollbackResult(
+        item.name, item.alias, item.what, put_aside.what, item.by, seconds, tuple(otherwise)
+    )
 
 
 def _roll_back(
     session: Session, history: History, writer: LedgerWriter, item: Kept, *, accept_broken_readers: bool
-) -> Kept:
+) -> tuple[Kept, list[str]]:
     client, keys, registry = session.client, writer.keys, Registry(writer)
     record = registry.get(item.name)
     if record is None or record.physical != item.live:
@@ -94,8 +98,9 @@ def _roll_back(
             f"revision {item.by} is {'unknown' if revision is None else revision.status} (expected applied)",
             hint="`vecmigrate upgrade` or `downgrade` ends what was begun",
         )
+    _refuse_half_done(session, history, item)
     live = index_info(client, record.physical)
-    _refuse_what_would_break(session, history, item, info, live, accepted=accept_broken_readers)
+    otherwise = _refuse_what_would_break(session, history, item, info, live, accepted=accept_broken_readers)
     put_aside = Kept(
         what=item.live,
         kind="rolled back",
@@ -122,7 +127,7 @@ def _roll_back(
         writer.log_entry("rolled back", item.by, None),
         over_plain=_hidden(session, registry, record),
     )  # fmt: skip  # the words of a command read best on their lines
-    return put_aside
+    return put_aside, otherwise
 
 
 def _aliases(session: Session, record: IndexRecord, item: Kept) -> tuple[str, ...]:
@@ -150,10 +155,28 @@ def _hidden(session: Session, registry: Registry, record: IndexRecord) -> list[s
     return hidden
 
 
+def _refuse_half_done(session: Session, history: History, item: Kept) -> None:
+    """Raise OperationError where a half-done revision stands on the rebuild, as upgrade would end it."""
+    if item.by not in history.scripts:
+        return
+    above = history.graph.descendants(item.by)
+    for name, record in session.ledger.revisions().items():
+        if name in above and record.status in ("running", "partial", "reverting"):
+            raise OperationError(
+                f"revision {name}, which stands on {item.by}, is half-done: the next `vecmigrate upgrade` "
+                "would go on with it, and undo the rollback (expected it applied or taken back)",
+                hint=f"`vecmigrate downgrade {item.by}` takes it back; then roll back",
+            )
+
+
 def _refuse_what_would_break(
     session: Session, history: History, item: Kept, before: Info, live: Info | None, *, accepted: bool
-) -> None:
-    """Raise OperationError where going back loses a later change, or fails the queries of today's helpers."""
+) -> list[str]:
+    """What readers find otherwise after going back.
+
+    Raises:
+        OperationError: A later change would be lost, or all queries of today's helpers would fail.
+    """
     records = session.ledger.revisions()
     later = _added_since(history, records, item, before)
     if later:
@@ -162,14 +185,15 @@ def _refuse_what_would_break(
             "is applied to be in it)",
             hint=f"`vecmigrate downgrade` takes both back, in order, down to what {item.by} stands on",
         )
-    broken = _broken(before, live or {})
-    if broken and not accepted:
+    failing, otherwise = _effects(before, live or {})
+    if failing and not accepted:
         raise OperationError(
             f"queries of helpers that were generated for {item.live!r} would fail after the rollback: "
-            f"{'; '.join(broken)} (expected an index that answers them)",
+            f"{'; '.join(failing)} (expected an index that answers them)",
             hint="deploy the helpers of the release before first, then `vecmigrate rollback "
             f"{item.name} --accept-broken-readers`",
         )
+    return otherwise
 
 
 def _added_since(history: History, records: dict[str, RevisionRecord], item: Kept, before: Info) -> list[str]:
@@ -190,19 +214,21 @@ def _added_since(history: History, records: dict[str, RevisionRecord], item: Kep
     ]
 
 
-def _broken(before: Info, live: Info) -> list[str]:
-    """What queries that work on the index `live` would fail at on the index `before`."""
-    told = [
-        text for text in missed(before, live) if not text.startswith(("default_language", "language_field"))
-    ]
+def _effects(before: Info, live: Info) -> tuple[list[str], list[str]]:
+    """What makes every query fail that works on the index `live`, and what readers find otherwise."""
+    failing = []
     old = {str(item["attribute"]): item for item in before.get("attributes", ())}
     for item in live.get("attributes", ()):
-        has = old.get(str(item["attribute"]), {})
-        if item.get("algorithm") == "HNSW" and has.get("algorithm") == "FLAT":
-            told.append(
-                f"field {item['attribute']!r} is FLAT there, which refuses the EF_RUNTIME that they send"
-            )
-    return told
+        name, has = str(item["attribute"]), old.get(str(item["attribute"]))
+        if item.get("type") != "VECTOR":
+            continue
+        if has is None or has.get("type") != "VECTOR":
+            failing.append(f"field {name!r} is no vector there")
+        elif (has.get("dim"), has.get("data_type")) != (item.get("dim"), item.get("data_type")):
+            failing.append(f"field {name!r} takes {has.get('dim')} × {has.get('data_type')} there")
+        elif item.get("algorithm") == "HNSW" and has.get("algorithm") == "FLAT":
+            failing.append(f"field {name!r} is FLAT there, which refuses the EF_RUNTIME that they send")
+    return failing, list(missed(before, live, called="the one before"))
 
 
 def complete(session: Session, name: str | None = None, *, wait: float = 0.0) -> CompleteResult:

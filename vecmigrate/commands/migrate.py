@@ -17,7 +17,7 @@ from vecmigrate.commands.database import (
 from vecmigrate.commands.healing import MENDED_BY_UPGRADE, Mended, mend, refuse_gone
 from vecmigrate.commands.locked import locked, told
 from vecmigrate.commands.results import PlannedRevision, PlannedStep, UpgradeResult
-from vecmigrate.errors import ConfigError, HistoryAlteredError, OperationError
+from vecmigrate.errors import ConfigError, HistoryAlteredError, OperationError, RevisionError
 from vecmigrate.operations.alter_index import AlterIndex
 from vecmigrate.operations.base import Operation, RunOptions, Verify
 from vecmigrate.operations.progress import Guarded, Progress, Silent
@@ -166,6 +166,8 @@ def downgrade(
     for name in path:
         # What has no way back further down is told before anything is taken back.
         history.downgrade(name)
+    if not path:
+        _refuse_half_done(history, records, revision)
     result = UpgradeResult("downgrade", current_revisions(history, records), dry_run=dry_run)
     if dry_run:
         return replace(result, planned=_planned(history, path, "downgrade"))
@@ -300,6 +302,18 @@ def _refuse_to_go_back(ahead: Collection[str]) -> None:
             hint="downgrade from the release that has it; `vecmigrate abandon` cleans up after one that "
             "stopped half-way",
         )
+
+
+def _refuse_half_done(history: History, records: Mapping[str, RevisionRecord], revision: str) -> None:
+    """Raise RevisionError where what is to be gone back to is not finished itself."""
+    for name in history.graph.resolve(revision, list(records)):
+        record = records.get(name)
+        if record is not None and record.status in ("running", "partial", "reverting"):
+            below = ", ".join(history.graph.parents(name)) or "base"
+            raise RevisionError(
+                f"revision {name} is half-done, so nothing can be downgraded to it (expected an applied one)",
+                hint=f"`vecmigrate upgrade` ends it, and `vecmigrate downgrade {below}` takes it back",
+            )
 
 
 def _refuse_to_delete(plans: list[Plan], options: RunOptions) -> None:

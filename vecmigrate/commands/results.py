@@ -146,7 +146,10 @@ class IndexStatus:
 
 @dataclass(frozen=True, slots=True)
 class RollbackResult(_Result):
-    """Of rollback: the index that the alias leads to again, and the one that it led to before."""
+    """Of rollback: the index that the alias leads to again, and the one that it led to before.
+
+    `warnings` says what readers of the one that was live find otherwise.
+    """
 
     name: str
     alias: str
@@ -154,6 +157,7 @@ class RollbackResult(_Result):
     before: str
     revision: str
     seconds: float
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

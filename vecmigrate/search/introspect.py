@@ -90,10 +90,10 @@ def differences(spec: IndexSpec, info: Info) -> tuple[Difference, ...]:
     return (*_index_differences(spec, info), *_schema_differences(spec, info))
 
 
-def missed(ours: Info, plain: Info) -> tuple[str, ...]:
+def missed(ours: Info, plain: Info, *, called: str = "ours") -> tuple[str, ...]:
     """What readers of the index `plain` would miss if `ours` answered instead, as far as FT.INFO shows it.
 
-    How a graph is built, and what `ours` has more of, is no matter to them.
+    How a graph is built, and what `ours` has more of, is no matter to them. `called`: what messages call it.
     """
     texts = []
     mine, theirs = ours.get("index_definition", {}), plain.get("index_definition", {})
@@ -102,16 +102,16 @@ def missed(ours: Info, plain: Info) -> tuple[str, ...]:
         if option == "prefixes":
             found, wanted = sorted(set(found or ())), sorted(set(wanted or ()))
         if found != wanted:
-            texts.append(f"{option} {said(wanted)}, ours {said(found)}")
+            texts.append(f"{option} {said(wanted)}, {called} {said(found)}")
     fields = {str(item["attribute"]): item for item in ours.get("attributes", ())}
     for item in plain.get("attributes", ()):
         name = str(item["attribute"])
         has = fields.get(name)
         if has is None:
-            texts.append(f"field {name!r}, which ours lacks")
+            texts.append(f"field {name!r}, which {called} lacks")
             continue
         texts += [
-            f"field {name!r}: {option} {said(item.get(option))}, ours {said(has.get(option))}"
+            f"field {name!r}: {option} {said(item.get(option))}, {called} {said(has.get(option))}"
             for option in _READ_BY
             if item.get(option) != has.get(option)
         ]

@@ -49,7 +49,6 @@ CASES = [
     (hidden, "upgrade", ["heal --drop-different"]),
     (hidden, "rollback cat --accept-broken-readers", ["heal --drop-different"]),
     (hidden, "downgrade a1", ["heal --drop-different"]),
-    (nothing, "rollback", ["rollback cat --accept-broken-readers"]),
 ]
 
 

@@ -238,3 +238,33 @@ class TestRefused:
 def count_of(client, query):
     reply = client.execute_command("FT.SEARCH", "idx:cat", query, "DIALECT", 2)
     return reply[b"total_results"] if isinstance(reply, dict) else reply[0]
+
+
+def half_done(project):
+    """A revision above the rebuild that stops half-way, and goes on once there is a key."""
+    top = "def fail(client, progress, cursor):\n    if not client.exists('go'):\n        raise ValueError\n"
+    project.script("c3", "op.run(fail, undo=fail)", down="b2", top=top)
+    assert project("upgrade").code == 6
+
+
+def test_a_rollback_below_a_half_done_revision_is_refused_for_it_would_not_hold(made, client):
+    half_done(made)
+    ran = made("rollback")
+    assert (ran.code, at(client, "idx:cat")) == (1, "idx:cat@b2")
+    assert "c3, which stands on b2, is half-done" in ran.last
+    client.set("go", 1)
+    # The way out that it names.
+    assert "`vecmigrate downgrade b2` takes it back; then roll back" in ran.last
+    must(made, "downgrade", "b2")
+    must(made, "rollback")
+    assert at(client, "idx:cat") == "idx:cat@a1"
+
+
+def test_nothing_is_downgraded_to_a_revision_that_is_half_done(made, client):
+    half_done(made)
+    ran = made("downgrade", "c3")
+    assert (ran.code, "c3 is half-done" in ran.last) == (1, True)
+    assert "`vecmigrate upgrade` ends it, and `vecmigrate downgrade b2` takes it back" in ran.last
+    client.set("go", 1)
+    must(made, "downgrade", "b2")
+    assert at(client, "idx:cat") == "idx:cat@b2"
