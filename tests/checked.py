@@ -10,7 +10,7 @@ import numpy as np
 import redis
 
 from tests.legacy import wait_until
-from vecmigrate.runtime.lease import script
+from vecmigrate.runtime.lease import fenced_script
 from vecmigrate.search import ddl, reply
 from vecmigrate.spec.build import spec_from_mapping
 from vecmigrate.spec.model import IndexSpec
@@ -45,7 +45,7 @@ class Server:
         self.touched: list[bytes] = []
         self.storage = "hash"
         self.paths: list[str] = []
-        self._script = self.client.register_script(script("touch.lua"))
+        self._script = self.client.register_script(fenced_script("touch.lua"))
 
     def index(self, spec: IndexSpec, name: str = NAME) -> Built:
         """Create the index and wait until it is scanned."""

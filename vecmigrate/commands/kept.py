@@ -235,14 +235,15 @@ def complete(session: Session, name: str | None = None, *, wait: float = 0.0) ->
     """Drop what is kept for `name`, or for every index.
 
     Raises:
-        OperationError: Nothing is kept for `name`.
+        OperationError: There is no index `name`.
         IndexConflictError: An alias that somebody else made leads to it.
         LockedError: Another runner holds the lease for longer than `wait` seconds.
     """
     with locked(session, session.history(), "complete", wait, touches_indexes=True) as writer:
         kept = list(read_kept(session.ledger).values())
         wanted = [item for item in kept if name in (None, item.name)]
-        if name is not None and not wanted:
+        # A run that was cut off at its very end has dropped everything: repeating it is no mistake.
+        if name is not None and not wanted and name not in read_indexes(session.ledger):
             raise _nothing_kept(name, kept)
         search = FencedSearch(session.client, writer.lease, session.server)
         keeper = _Keeper(search, KeptLedger(writer), Registry(writer))

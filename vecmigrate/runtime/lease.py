@@ -64,7 +64,7 @@ def script(name: str) -> str:
     return resources.files("vecmigrate.runtime").joinpath("lua", name).read_text()
 
 
-def _fenced_script(name: str) -> str:
+def fenced_script(name: str) -> str:
     """The text of a Lua script behind the check of the lease."""
     return script("fence.lua") + script(name)
 
@@ -116,12 +116,12 @@ class Lease:
         self._seconds = seconds
         self._wait = wait
         self._command = command
-        text = _fenced_script("guarded.lua")
+        text = fenced_script("guarded.lua")
         self._guarded = client.register_script(_ALLOW_OOM + text)
         self._guarded_growing = client.register_script(text)
-        self._take_over = client.register_script(_ALLOW_OOM + _fenced_script("take_over.lua"))
+        self._take_over = client.register_script(_ALLOW_OOM + fenced_script("take_over.lua"))
         self._renew = client.register_script(_ALLOW_OOM + script("renew.lua"))
-        self._touch = client.register_script(_fenced_script("touch.lua"))
+        self._touch = client.register_script(fenced_script("touch.lua"))
         self._stop = threading.Event()
         self._lost = threading.Event()
         self._valid_until = 0.0

@@ -191,6 +191,8 @@ class Runner:
             failed(error.message)
             raise type(error)(f"{where}: {error.message}", hint=error.hint) from error
         except VecmigrateError as error:
+            if isinstance(error.__cause__, redis.RedisError):
+                context.check_lease()
             failed(error.message)
             raise PartialError(f"{where}: {error.message}", hint=error.hint or _hint(error)) from error
         except redis.RedisError as error:

@@ -268,3 +268,10 @@ def test_nothing_is_downgraded_to_a_revision_that_is_half_done(made, client):
     client.set("go", 1)
     must(made, "downgrade", "b2")
     assert at(client, "idx:cat") == "idx:cat@b2"
+
+
+def test_complete_again_where_nothing_is_left_is_no_mistake(made, client):
+    must(made, "complete", "cat")
+    assert must(made, "complete", "cat").out == "nothing was kept\n"
+    ran = made("complete", "cta")
+    assert (ran.code, "nothing is kept for index 'cta'" in ran.last) == (1, True)

@@ -271,3 +271,21 @@ def test_a_stale_connection_after_the_lease_was_lost_ends_as_that(project, clien
     assert (ran.code, "the lease was lost" in ran.last) == (4, True)
     # Another one may be at work already, so nothing was written about it.
     assert json.loads(client.hget(KEYS.revisions, "a1"))["status"] == "running"
+
+
+def test_a_function_that_meets_it_ends_as_that_too(project, client):
+    project.configure("lease_seconds = 1\n")
+    top = """
+    import time
+
+    import redis
+
+
+    def work(client, progress, cursor):
+        client.delete("vecmigrate:{default}:lease")
+        time.sleep(1.5)
+        raise redis.TimeoutError("Timeout reading from socket")
+    """
+    project.script("a1", "op.run(work)", top=top)
+    ran = project("upgrade")
+    assert (ran.code, "the lease was lost" in ran.last) == (4, True)
