@@ -92,8 +92,8 @@ def introspect(
         SpecError: It cannot be said in a spec; nothing was written.
         RevisionError: The file exists; nothing was written.
     """
-    from vecmigrate.runtime.live import aliases_of, all_indexes, sample_documents
-    from vecmigrate.runtime.search_server import index_info
+    from vecmigrate.runtime.live import all_indexes, sample_documents
+    from vecmigrate.runtime.search_server import alias_list, index_info
 
     info = index_info(session.client, index)
     if info is None:
@@ -102,7 +102,7 @@ def introspect(
     physical = reply.index_name(info)
     for alias in aliases or ():
         _require_alias(alias, physical, index_info(session.client, alias))
-    listed = aliases_of(session.client, physical)
+    listed = alias_list(session.client, physical)
     if aliases is not None and listed is not None and (unknown := set(listed) - {*aliases, index}):
         raise ConfigError(
             f"{', '.join(sorted(unknown))} leads to index {physical!r} too (expected in the list of aliases)",

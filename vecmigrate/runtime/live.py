@@ -34,21 +34,6 @@ def look_at(client: redis.Redis, aliases: Iterable[str]) -> Live:
     return Live({name: info for name, info in found.items() if info is not None}, behind)
 
 
-def aliases_of(client: redis.Redis, index: str) -> list[str] | None:
-    """The aliases that lead to the index `index`, in order; None where the server does not tell.
-
-    FT.ALIASLIST came with RediSearch 8.10, and a user may lack the right to it.
-    """
-    try:
-        found = client.execute_command("FT.ALIASLIST", index)
-    except redis.ResponseError as error:
-        unknown = str(error).lower().startswith("unknown command")
-        if unknown or isinstance(error, redis.exceptions.NoPermissionError):
-            return None
-        raise
-    return sorted(map(reply.text, found))
-
-
 def sample_documents(client: redis.Redis, spec: IndexSpec, count: int) -> dict[str, dict[str, Any]]:
     """Up to `count` documents of `spec`: key → field → value, as `search.documents.observe` takes them.
 

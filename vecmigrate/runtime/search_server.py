@@ -109,12 +109,18 @@ def run_together(
 
 
 def alias_list(client: redis.Redis, index: str) -> list[str] | None:
-    """Every alias that leads to `index`, or None where the server does not list them (before 8.10)."""
+    """Every alias that leads to `index`, in order; None where the server does not tell.
+
+    FT.ALIASLIST came with RediSearch 8.10, a user may lack the right to it, and the index may be gone.
+    """
     try:
         found: Any = client.execute_command("FT.ALIASLIST", index)
-    except redis.ResponseError:
-        return None
-    return [reply.text(name) for name in found]
+    except redis.ResponseError as error:
+        unknown = str(error).lower().startswith("unknown command") or _is_unknown(error)
+        if unknown or isinstance(error, redis.exceptions.NoPermissionError):
+            return None
+        raise
+    return sorted(map(reply.text, found))
 
 
 def infos(client: redis.Redis, names: Sequence[str]) -> dict[str, dict[str, Any]]:
