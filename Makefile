@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 # Libraries that cannot be installed together have an environment each.
 COEXIST := coexist coexist-older coexist-redis-om
 GENERATED := examples/classifiers/redis_vector_index
+# A worker for each core, with a server of its own. One server for all, in VECMIGRATE_TEST_REDIS_URL, allows one worker.
+PARALLEL := $(if $(VECMIGRATE_TEST_REDIS_URL),,-n auto --dist worksteal)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # Tests must not see a virtual environment or a server that the caller happens to have.
@@ -37,7 +39,7 @@ lint: $(VENV)/.installed ## ruff, mypy --strict, the layers of the design, specs
 	$(BIN)/vecmigrate check
 
 pytest: $(VENV)/.installed ## Unit, integration and crash tests, on an embedded Redis
-	$(BIN)/python -m pytest -m "not container and not coexist"
+	$(BIN)/python -m pytest -m "not container and not coexist" $(PARALLEL)
 
 test-containers: $(VENV)/.installed ## The integration tests and fault tests against Redis in containers
 	$(BIN)/python -m tests.containers.run

@@ -42,6 +42,12 @@ WAYS_TO_CONNECT = [
 ]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse several workers on one server: each empties it before a test."""
+    if os.environ.get("VECMIGRATE_TEST_REDIS_URL") and getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError("VECMIGRATE_TEST_REDIS_URL names one server, so leave -n out")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what runs on its own embedded server, so that a run in containers can leave it out."""
     for item in items:

@@ -35,7 +35,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _pytest(arguments: list[str], variables: dict[str, str]) -> int:
-    command = [sys.executable, "-m", "pytest", "-m", "not embedded", *arguments]
+    parallel = ["-n", "auto", "--dist", "worksteal"]  # a container for each worker
+    command = [sys.executable, "-m", "pytest", "-m", "not embedded", *parallel, *arguments]
     environment = {
         "TC_MAX_TRIES": "30",
         **os.environ,

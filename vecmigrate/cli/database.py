@@ -157,7 +157,8 @@ def downgrade(
 ) -> None:
     """Take back what is applied above REVISION.
 
-    `base` takes back everything, `-1` the last revision.
+    `base` takes back everything, `-1` the last revision. Then every index is looked at, as upgrade
+    does.
     """
     from vecmigrate import commands
 
@@ -178,6 +179,7 @@ def downgrade(
             max_latency=max_latency,
             progress=progress,
         )
+    _warn(app, result)
     app.emit(result, lambda: _upgraded(result))
 
 

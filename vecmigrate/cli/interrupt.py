@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from queue import SimpleQueue
 from types import FrameType
 
 from vecmigrate import interruption
@@ -44,13 +43,16 @@ def handled(tell: Callable[[interruption.Interrupted], str], *, last: bool = Fal
     patience = _Patience(tell)
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        patience.wake()
+        patience.wake(number)
         interruption.ask(number)
 
     before = {}
     for number in _SIGNALS:
         if signal.getsignal(number) not in (signal.SIG_IGN, None):
             before[number] = signal.signal(number, on_signal)
+    # Python runs `on_signal` between two steps of the main thread. A signal that comes just before a system
+    # call does not end that call, so `on_signal` would wait for it; this file is written to at once.
+    wakeup = signal.set_wakeup_fd(patience.written_to, warn_on_full_buffer=False)
     patience.start()
     try:
         yield
@@ -58,6 +60,9 @@ def handled(tell: Callable[[interruption.Interrupted], str], *, last: bool = Fal
         ended = interruption.asked() is not None
         if ended:
             interruption.give_back_all()
+        found = signal.set_wakeup_fd(wakeup)
+        if found not in (patience.written_to, -1):
+            signal.set_wakeup_fd(found)  # somebody else set it since
         patience.stop()
         for number, handler in before.items():
             signal.signal(number, signal.SIG_IGN if last and ended else handler)
@@ -79,38 +84,47 @@ class _Patience(threading.Thread):
 
     def __init__(self, tell: Callable[[interruption.Interrupted], str]) -> None:
         super().__init__(name="vecmigrate-patience", daemon=True)
-        # Its `put` may be interrupted by another signal that calls it, which the lock of an Event may not.
-        self._woken: SimpleQueue[None] = SimpleQueue()
+        # Numbers of signals, a byte each; a pipe, because a signal may come while its handler writes one.
+        self._read, self.written_to = os.pipe()
+        os.set_blocking(self.written_to, False)
         self._stopped = threading.Event()
         self._tell = tell
 
-    def wake(self) -> None:
-        """A signal came."""
-        self._woken.put(None)
+    def wake(self, number: int) -> None:
+        """Signal `number` came."""
+        with suppress(BlockingIOError):  # full: it is awake
+            os.write(self.written_to, bytes([number]))
 
     def stop(self) -> None:
         """It is not needed any more."""
         self._stopped.set()
-        self.wake()
+        self.wake(0)
+        self.join()
+        os.close(self._read)
+        os.close(self.written_to)
 
     def run(self) -> None:
         """Wait, remind, end."""
-        self._woken.get()
+        number = 0
+        while number not in _SIGNALS:
+            number = os.read(self._read, 1)[0]
+            if self._stopped.is_set():
+                return
         began = reminded = time.monotonic()
         while (now := time.monotonic()) - began < END_SECONDS:
             if self._stopped.wait(_TICK_SECONDS):
                 return
-            number = interruption.asked()
-            if number is not None and now - reminded >= AGAIN_SECONDS and interruption.in_user_code():
+            unheard = interruption.asked() is None
+            if unheard or (now - reminded >= AGAIN_SECONDS and interruption.in_user_code()):
                 reminded = now
                 main = threading.main_thread().ident
                 if main is not None:
                     signal.pthread_kill(main, number)
         if not self._stopped.is_set():
-            self._end()
+            self._end(number)
 
-    def _end(self) -> None:
-        error = interruption.Interrupted(interruption.asked() or signal.SIGTERM)
+    def _end(self, number: int) -> None:
+        error = interruption.Interrupted(interruption.asked() or number)
         # Each of the two may hang; together they may not.
         threads = [
             threading.Thread(target=interruption.give_back_all, daemon=True),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from vecmigrate.errors import LeaseLostError, PartialError, ServerWentBackError
 from vecmigrate.runtime import preflight, rights
 from vecmigrate.runtime.carry_over import carry_over
 from vecmigrate.runtime.history import History, Plan
@@ -35,6 +36,7 @@ def locked(
 
     Raises:
         LockedError: Another runner holds the lease for longer than `wait` seconds.
+        LeaseLostError: The block failed, and the lease was over by then.
         LedgerFormatError: A newer release wrote the ledger.
         ServerError: The user lacks rights; all are named, and nothing was written.
     """
@@ -48,8 +50,17 @@ def locked(
     wait = max(0.0, wait - session.waited)
     with Lease(session.client, ledger.keys, seconds=seconds, wait=wait, command=command) as lease:
         writer = LedgerWriter(ledger, lease)
-        carry_over(writer, history)
-        yield writer
+        try:
+            carry_over(writer, history)
+            yield writer
+        except (LeaseLostError, ServerWentBackError, PartialError):
+            raise
+        except Exception as error:
+            # Whoever slept past the lease may have read half of it before and half after another's work, and
+            # a connection that stood still meanwhile fails first: neither is what went wrong.
+            if lease.lapsed():
+                raise LeaseLostError from error
+            raise
 
 
 def _names(ledger: Ledger) -> list[str]:

@@ -145,9 +145,11 @@ def downgrade(
 ) -> UpgradeResult:
     """Take back what is applied above `revision`, the newest first; the options are those of upgrade.
 
+    Then every index is looked at, as upgrade does.
+
     Raises:
         HistoryAlteredError: As upgrade; also where the ledger is ahead of the scripts.
-        LockedError, PartialError: As upgrade.
+        LockedError, PartialError, MissingIndexError: As upgrade.
     """
     limit = parse_memory(max_memory, session.client)
     options = RunOptions(
@@ -171,23 +173,24 @@ def downgrade(
     result = UpgradeResult("downgrade", current_revisions(history, records), dry_run=dry_run)
     if dry_run:
         return replace(result, planned=_planned(history, path, "downgrade"))
-    if not path:
-        return result
     outcomes: list[RevisionOutcome] = []
-    plans = [history.downgrade(name) for name in path]
-    with locked(session, history, "downgrade", wait, plans=plans) as writer:
+    if path:
+        plans = [history.downgrade(name) for name in path]
+        with locked(session, history, "downgrade", wait, plans=plans) as writer:
+            records = session.ledger.revisions()
+            _refuse_to_go_back(history.check_unaltered(records))
+            runner = Runner(
+                session.client, session.server, session.ledger, history, writer.lease,
+                Silent() if progress is None else Guarded(progress), options,
+            )  # fmt: skip  # the fields read best in one go
+            path = history.graph.downgrade_path(list(records), revision)
+            _refuse_to_delete([history.downgrade(name) for name in path], options)
+            for name in path:
+                outcomes.append(runner.downgrade(name))
         records = session.ledger.revisions()
-        _refuse_to_go_back(history.check_unaltered(records))
-        runner = Runner(
-            session.client, session.server, session.ledger, history, writer.lease,
-            Silent() if progress is None else Guarded(progress), options,
-        )  # fmt: skip  # the fields read best in one go
-        path = history.graph.downgrade_path(list(records), revision)
-        _refuse_to_delete([history.downgrade(name) for name in path], options)
-        for name in path:
-            outcomes.append(runner.downgrade(name))
-    records = session.ledger.revisions()
-    return replace(result, current=current_revisions(history, records), revisions=tuple(outcomes))
+        result = replace(result, current=current_revisions(history, records), revisions=tuple(outcomes))
+    mended, warnings = _look(session, history, wait, progress)
+    return replace(result, mended=tuple(mended), warnings=tuple(warnings))
 
 
 def _path(

@@ -213,8 +213,12 @@ class Lease:
 
     def check(self) -> None:
         """Raise LeaseLostError where this runner can no longer be sure of its lease."""
-        if self._lost.is_set() or time.monotonic() > self._valid_until:
+        if self.lapsed():
             raise LeaseLostError
+
+    def lapsed(self) -> bool:
+        """Whether this runner can no longer be sure of its lease."""
+        return self._lost.is_set() or time.monotonic() > self._valid_until
 
     def guarded(
         self,

@@ -53,6 +53,33 @@ class TestAfterFlushdb:
         must(several, "upgrade")
         tidy(several, client)
 
+    @pytest.mark.parametrize("revision", ["c3", "d4", "b2"])
+    def test_downgrade_looks_as_well(self, several, client, revision):
+        """Whether there is something to take back or not, other indexes than those it touches are gone."""
+        if revision != "d4":
+            client.execute_command("FT.DROPINDEX", "idx:cow")
+        else:
+            emptied(client)
+        ran = several("downgrade", revision)
+        assert ran.code == 1
+        assert "`vecmigrate heal`" in ran.last
+        must(several, "heal")
+        ran = must(several, "downgrade", revision)
+        assert count(client, "idx:cow") == 4
+        tidy(several, client)
+
+    @pytest.mark.parametrize("revision", ["d4", "c3"])
+    def test_downgrade_mends_an_alias_and_names_one_that_leads_elsewhere(self, several, client, revision):
+        client.execute_command("FT.ALIASDEL", "idx:cat")
+        assert "mended" in must(several, "downgrade", revision).out
+        assert at(client, "idx:cat") is not None
+        plain(client, "theirs", prefix="theirs:")
+        client.execute_command("FT.ALIASUPDATE", "idx:cat", "theirs")
+        ran = several("downgrade", revision)
+        assert ran.code == 0
+        assert "warning" in ran.err
+        assert "'theirs'" in ran.err
+
     def test_an_altered_field_is_there_again(self, several, client):
         emptied(client)
         must(several, "heal")
@@ -91,7 +118,10 @@ class TestAfterFlushdb:
 
     def test_downgrade_without_healing_first(self, several, client):
         emptied(client)
-        must(several, "downgrade", "c3", "--verify", "counts")
+        ran = several("downgrade", "c3", "--verify", "counts")
+        assert ran.code == 1
+        assert "idx:cow" in ran.last
+        assert owned.status(client, "d4") is None
         must(several, "heal")
         tidy(several, client)
         emptied(client)

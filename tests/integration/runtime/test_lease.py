@@ -12,14 +12,26 @@ import time
 import pytest
 import redis
 
+from tests.project import cli_project as project
 from tests.project import content
-from vecmigrate.errors import LeaseLostError, LockedError
+from vecmigrate.commands.database import open_session
+from vecmigrate.commands.locked import locked
+from vecmigrate.config import load_config
+from vecmigrate.errors import (
+    LeaseLostError,
+    LockedError,
+    OperationError,
+    PartialError,
+    ServerWentBackError,
+)
 from vecmigrate.operations.execute import Execute
 from vecmigrate.runtime.keys import LedgerKeys
 from vecmigrate.runtime.lease import Lease, holder
 from vecmigrate.runtime.ledger import Ledger, LedgerWriter, Step
 
 KEYS = LedgerKeys("default")
+
+__all__ = ["project"]
 
 
 @pytest.fixture
@@ -289,3 +301,39 @@ def test_a_function_that_meets_it_ends_as_that_too(project, client):
     project.script("a1", "op.run(work)", top=top)
     ran = project("upgrade")
     assert (ran.code, "the lease was lost" in ran.last) == (4, True)
+
+
+class TestACommandThatWakesUpTooLate:
+    """Between two writes it only reads, and what it read, or did not get to read, is not what went wrong."""
+
+    @pytest.fixture
+    def work(self, project, emptied_url, client):
+        project.configure("lease_seconds = 1\n")
+        config = load_config(project.folder / "vecmigrate.toml")
+        taken = threading.Event()
+
+        def work(error: Exception) -> None:
+            with (
+                open_session(config, redis_url=emptied_url) as session,
+                locked(session, session.history(), "rollback") as writer,
+            ):
+                client.delete(KEYS.lease)
+                while not writer.lease.lapsed():
+                    taken.wait(0.05)
+                raise error
+
+        return work
+
+    @pytest.mark.parametrize(
+        "error", [redis.TimeoutError("slow"), redis.ConnectionError(), OperationError("not as it was")]
+    )
+    def test_it_says_that_the_lease_is_lost(self, work, error):
+        with pytest.raises(LeaseLostError) as raised:
+            work(error)
+        assert raised.value.exit_code == 4
+        assert raised.value.__cause__ is error
+
+    @pytest.mark.parametrize("error", [PartialError("a step failed"), ServerWentBackError("WENTBACK 2 1")])
+    def test_what_says_more_stays(self, work, error):
+        with pytest.raises(type(error)):
+            work(error)
