@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vecmigrate.codegen import parameters
 from vecmigrate.codegen.layout import WIDTH, assign, call, docstring, prose, quote, signature, words_tuple
-from vecmigrate.codegen.names import fresh, module_names
+from vecmigrate.codegen.names import module_names
+from vecmigrate.codegen.shared import shared_source
 from vecmigrate.codegen.tidy import used_of, without_unused, without_unused_imports
 from vecmigrate.codegen.view import SpecView, view_of
 from vecmigrate.codegen.write import HEADER, check_package, write_package
@@ -28,7 +29,8 @@ from vecmigrate.spec.model import IndexSpec
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_DISTANCE: Final = "vector_distance"
+# As `vecmigrate.helpers.queries` has it, which takes numpy to import. No field can have this name.
+DISTANCE: Final = "__distance"
 
 
 def generate_package(specs: Sequence[IndexSpec], *, package: str) -> dict[str, str]:
@@ -46,9 +48,8 @@ def generate_package(specs: Sequence[IndexSpec], *, package: str) -> dict[str, s
     ordered = sorted(specs, key=lambda spec: spec.name)
     formats = {(spec.vector.dims, spec.vector.datatype, spec.vector.metric) for spec in ordered}
     names = module_names(ordered)
-    distance = fresh(_DISTANCE, {item.name for spec in ordered for item in spec.fields})
     views = [
-        view_of(spec, module=names[spec.name], shares_vector=len(formats) == 1, distance=distance)
+        view_of(spec, module=names[spec.name], shares_vector=len(formats) == 1, distance=DISTANCE)
         for spec in ordered
     ]
     shared: dict[str, Any] = {
@@ -58,7 +59,7 @@ def generate_package(specs: Sequence[IndexSpec], *, package: str) -> dict[str, s
         "blobs": _blobs(views),
         "constants": _constants(views),
         "exports": _exports(views),
-        "distance": distance,
+        "distance": DISTANCE,
     }
     environment = _environment()
 
@@ -80,7 +81,7 @@ def generate_package(specs: Sequence[IndexSpec], *, package: str) -> dict[str, s
     for view in views:
         texts[f"{view.module}.py"] = render("index.py.j2", view=view, header=_header([view]))
     used = used_of("_core", texts.values())
-    texts["_core.py"] = without_unused(render("core.py.j2"), used)
+    texts["_core.py"] = without_unused(render("core.py.j2", shared=shared_source()), used)
     return {name: without_unused_imports(text) for name, text in texts.items()}
 
 

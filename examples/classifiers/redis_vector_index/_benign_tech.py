@@ -129,7 +129,7 @@ def knn_command(
     )
     return _core.search_command(
         INDEX,
-        f"{filters.query}=>[KNN $knn_k @embedding $query_vec EF_RUNTIME $ef_runtime AS vector_distance]",
+        f"{filters.query}=>[KNN $knn_k @embedding $query_vec EF_RUNTIME $ef_runtime AS __distance]",
         params,
         _RETURNED,
         knn_k,
@@ -147,7 +147,7 @@ def range_command(
     _core.check_count("limit", limit)
     filters = _core.Filters()
     filters.clauses.append(
-        "@embedding:[VECTOR_RANGE $radius $query_vec]=>{$YIELD_DISTANCE_AS: vector_distance}",
+        "@embedding:[VECTOR_RANGE $radius $query_vec]=>{$YIELD_DISTANCE_AS: __distance}",
     )
     filters.tag("category_id", category_id)
     params = (

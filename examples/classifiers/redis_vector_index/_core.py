@@ -29,37 +29,28 @@ import numpy.typing as npt
 
 logger = logging.getLogger(__name__)
 
+
 # Real numbers, shape (dims,): a list, a tuple, or an array of any integer or floating dtype.
 Vector: TypeAlias = Sequence[float] | npt.NDArray[Any]
+
+
 # The words of one command, as redis-py's `execute_command` takes them.
 Command: TypeAlias = tuple[str | bytes | int | float, ...]
+
+
 # One label, or several of which any will do.
 TagFilter: TypeAlias = str | Sequence[str]
+
+
 # Smallest and largest value, both included; None for no limit.
 NumericFilter: TypeAlias = tuple[float | None, float | None]
 
+
 T = TypeVar("T")
 
-JSON: Final = json.JSONDecoder()
-COMPACT: Final = json.JSONEncoder(
-    ensure_ascii=False,
-    allow_nan=False,
-    separators=(",", ":"),
-)
 
 # Keys that one SCAN looks at.
 SCAN_COUNT: Final = 500
-# The name under which queries return a distance.
-DISTANCE: Final = "vector_distance"
-
-# Squared lengths that a server can divide by: it adds them up in doubles for float32 and float64, and in
-# single precision for the 16-bit types. Outside, a cosine distance is NaN, or 1 from everything.
-DOUBLE_LENGTHS: Final = (
-    float(np.finfo(np.float64).smallest_normal),
-    float(np.finfo(np.float64).max),
-)
-# Squared lengths well within all limits, however roughly they are added up.
-SURELY_FINE: Final = (1e-30, 1e30)
 
 
 class AsyncPipeline(Protocol):
@@ -176,7 +167,30 @@ class StoreMany:
         self.report["failed"].append({"index": index, "key": name, "reason": reason})
 
 
-# Vectors
+def check_count(name: str, count: int) -> None:
+    """Raise ValueError unless `count` is at least 1."""
+    if count < 1:
+        raise ValueError(f"{name} is {count} (expected at least 1)")
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of `size`, the last one shorter."""
+    check_count("batch_size", size)
+    remaining = iter(items)
+    while batch := list(itertools.islice(remaining, size)):
+        yield batch
+
+
+# Squared lengths that a server can divide by: it adds them up in doubles for float32 and float64, and in
+# single precision for the 16-bit types. Outside, a cosine distance is NaN, or 1 from everything.
+DOUBLE_LENGTHS: Final = (
+    float(np.finfo(np.float64).smallest_normal),
+    float(np.finfo(np.float64).max),
+)
+
+
+# Squared lengths well within all limits, however roughly they are added up.
+SURELY_FINE: Final = (1e-30, 1e30)
 
 
 def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
@@ -302,26 +316,14 @@ def blob_to_vector(
     return np.frombuffer(blob, dtype=dtype).astype(wide)
 
 
-# Numbers in a vector.
-VECTOR_DIM: Final = 384
+JSON: Final = json.JSONDecoder()
 
 
-def embedding_to_blob(vec: Vector) -> bytes:
-    """The bytes of an embedding, for a field or for a query: 384 numbers of float32,
-    little-endian.
-
-    Args:
-        vec: Real numbers, shape (VECTOR_DIM,): a list, a tuple, or an array of any
-            integer or floating dtype.
-
-    Raises:
-        ValueError: The vector has another shape, holds NaN or infinity or, since the
-            metric is cosine, is zero, or its dtype cannot be cast.
-    """
-    return floats_to_blob(vec, VECTOR_DIM, "<f4", DOUBLE_LENGTHS, cosine=True)
-
-
-# Values on their way into a document
+COMPACT: Final = json.JSONEncoder(
+    ensure_ascii=False,
+    allow_nan=False,
+    separators=(",", ":"),
+)
 
 
 def given(value: Any, otherwise: Any) -> Any:
@@ -409,21 +411,13 @@ def hset_command(key: str, fields: Mapping[str, str | bytes | None]) -> Command:
     return tuple(words)
 
 
-# Queries
+def as_str(value: Any) -> str:
+    """A text of a reply; bytes that are no UTF-8 are replaced."""
+    return str(value, "utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def check_count(name: str, count: int) -> None:
-    """Raise ValueError unless `count` is at least 1."""
-    if count < 1:
-        raise ValueError(f"{name} is {count} (expected at least 1)")
-
-
-def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The items in lists of `size`, the last one shorter."""
-    check_count("batch_size", size)
-    remaining = iter(items)
-    while batch := list(itertools.islice(remaining, size)):
-        yield batch
+# The name under which queries return a distance.
+DISTANCE: Final = "__distance"
 
 
 class Filters:
@@ -501,14 +495,6 @@ def search_radius(min_score: float) -> float:
     if not -math.inf < min_score <= 1:
         raise ValueError(f"min_score is {min_score} (expected at most 1)")
     return 1 - min_score
-
-
-# Replies, as bytes or str, of RESP2 (flat lists) or RESP3 (maps)
-
-
-def as_str(value: Any) -> str:
-    """A text of a reply; bytes that are no UTF-8 are replaced."""
-    return str(value, "utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def as_texts(pairs: Iterable[tuple[Any, Any]]) -> dict[str, str]:
@@ -618,3 +604,22 @@ def parse_metadata(text: str | None) -> dict[str, Any]:
     """The mapping in a JSON text; empty where there is none."""
     metadata = parse_json(text)
     return metadata if isinstance(metadata, dict) else {}
+
+
+# Numbers in a vector.
+VECTOR_DIM: Final = 384
+
+
+def embedding_to_blob(vec: Vector) -> bytes:
+    """The bytes of an embedding, for a field or for a query: 384 numbers of float32,
+    little-endian.
+
+    Args:
+        vec: Real numbers, shape (VECTOR_DIM,): a list, a tuple, or an array of any
+            integer or floating dtype.
+
+    Raises:
+        ValueError: The vector has another shape, holds NaN or infinity or, since the
+            metric is cosine, is zero, or its dtype cannot be cast.
+    """
+    return floats_to_blob(vec, VECTOR_DIM, "<f4", DOUBLE_LENGTHS, cosine=True)
