@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import (
+    AsyncIterable,
     AsyncIterator,
     Awaitable,
     Callable,
@@ -24,6 +25,10 @@ logger = logging.getLogger(__name__)
 Vector: TypeAlias = Sequence[float] | npt.NDArray[Any]
 
 
+# Several of them, or an array of shape (n, dims).
+Vectors: TypeAlias = Iterable[Vector] | npt.NDArray[Any]
+
+
 # The words of one command, as redis-py's `execute_command` takes them.
 Command: TypeAlias = tuple[str | bytes | int | float, ...]
 
@@ -37,6 +42,10 @@ NumericFilter: TypeAlias = tuple[float | None, float | None]
 
 
 T = TypeVar("T")
+
+
+# Any iterable, asynchronous or not.
+Items: TypeAlias = Iterable[T] | AsyncIterable[T]
 
 
 # Keys that one SCAN looks at.

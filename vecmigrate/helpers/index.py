@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import (
     Callable,
-    Iterable,
     Mapping,
     Sequence,
 )
@@ -18,6 +17,7 @@ from vecmigrate.helpers.common import (
     Command,
     T,
     Vector,
+    Vectors,
     check_count,
 )
 from vecmigrate.helpers.queries import (
@@ -301,7 +301,7 @@ class Index:
     def knn_many(
         self,
         field: str,
-        queries: Iterable[Vector],
+        queries: Vectors,
         knn_k: int,
         ef_runtime: int | None = None,
         conditions: Conditions | None = None,
