@@ -9,7 +9,7 @@ from vecmigrate.codegen.layout import WIDTH, call, quote, words_tuple
 from vecmigrate.codegen.values import ValueView
 from vecmigrate.codegen.vectors import VectorView
 from vecmigrate.codegen.view import SpecView
-from vecmigrate.spec.model import Field, VectorField
+from vecmigrate.spec.model import Field, TagField, VectorField
 
 
 def store_parameters(view: SpecView) -> list[str]:
@@ -73,10 +73,10 @@ def stored_entries(view: SpecView, field: Field) -> list[str]:
 
 
 def get_words(view: SpecView) -> str:
-    """The tuple of words that asks for a whole hash."""
+    """The command that asks for a whole hash."""
     paths = [value.path for value in view.written_values] + [item.path for item in view.written_vectors]
-    words = [quote("HMGET"), f"KEY_PREFIX + {view.spec.key}", *map(quote, paths)]
-    return call("", words, indent=4, before="return ")
+    words = [quote("HMGET"), "KEY_PREFIX", view.spec.key, *map(quote, paths)]
+    return call("_core.document_command", words, indent=4, before="return ")
 
 
 def _search_parameters(view: SpecView, first: str, own: Sequence[str]) -> list[str]:
@@ -123,8 +123,14 @@ def _search_arguments(view: SpecView, query: str | None, own: Iterable[str]) -> 
 
 def filter_call(value: ValueView, filters: str) -> str:
     """The statement that adds a condition to the local `filters`."""
-    kind = "tag" if value.filter_type == "TagFilter" else "number"
-    return f"{filters}.{kind}({quote(value.name)}, {value.filter_parameter})"
+    arguments = [quote(value.name), value.filter_parameter or ""]
+    field = value.field
+    if not isinstance(field, TagField):
+        return call(f"{filters}.number", arguments, indent=4)
+    arguments.append(quote(field.separator))
+    if field.index_empty:
+        arguments.append("index_empty=True")
+    return call(f"{filters}.tag", arguments, indent=4)
 
 
 def about_filter(value: ValueView) -> str:

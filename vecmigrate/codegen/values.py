@@ -144,9 +144,8 @@ def _stored(spec: IndexSpec, field: Field, parameter: str | None) -> tuple[str, 
         if is_json:
             return "dict", (metadata,)
         return "_core.encode_json", (quote(field.name), metadata)
-    if field.source == "key":
-        return spec.key
-    value = parameter or f"{spec.helpers.metadata_parameter}.get({quote(field.name)})"
+    value = spec.key if field.source == "key" else parameter
+    value = value or f"{spec.helpers.metadata_parameter}.get({quote(field.name)})"
     if field.default_from_key:
         value = f"_core.given({value}, {spec.key})"
     if isinstance(field, JsonField):
@@ -155,8 +154,7 @@ def _stored(spec: IndexSpec, field: Field, parameter: str | None) -> tuple[str, 
     match field:
         case TagField():
             function = "json_tags" if is_json else "encode_tags"
-            if not is_json:
-                arguments.append(quote(field.separator))
+            arguments.append(quote(field.separator))
         case NumericField():
             function = "json_number" if is_json else "encode_number"
         case GeoField():
@@ -168,6 +166,11 @@ def _stored(spec: IndexSpec, field: Field, parameter: str | None) -> tuple[str, 
     if field.default is not None:
         default = field.default
         arguments.append(quote(default) if isinstance(default, str) else repr(default))
+    if isinstance(field, TagField) and field.index_empty:
+        arguments.append("index_empty=True")
+    if is_json and not isinstance(field, TagField | NumericField):
+        inner = call(f"_core.{function}", arguments, indent=0)
+        return "_core.json_string", (quote(field.name), inner)
     return f"_core.{function}", tuple(arguments)
 
 

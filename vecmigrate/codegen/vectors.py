@@ -11,15 +11,8 @@ from vecmigrate.codegen.names import fresh
 from vecmigrate.spec.model import Datatype, Hnsw, IndexSpec, VectorField
 from vecmigrate.spec.paths import json_keys
 
-# How each datatype is stored, in numpy's words, and what callers get it back as. numpy has no bfloat16.
-_STORED_AS: Final[dict[Datatype, str]] = {
-    "float32": "<f4",
-    "float64": "<f8",
-    "float16": "<f2",
-    "bfloat16": "<u2",
-    "int8": "i1",
-    "uint8": "u1",
-}
+# What callers get the numbers of each datatype as: `READ_AS` of `vecmigrate.helpers.vectors`, which takes
+# numpy to import.
 _READ_AS: Final[dict[Datatype, str]] = {
     "float32": "np.float32",
     "float64": "np.float64",
@@ -28,25 +21,16 @@ _READ_AS: Final[dict[Datatype, str]] = {
     "int8": "np.int8",
     "uint8": "np.uint8",
 }
-_WHOLE: Final = frozenset({"int8", "uint8"})
-_ADDED_UP_AS_SINGLE: Final = frozenset({"float16", "bfloat16"})
 
 
 def blob_expression(field: VectorField, core: str, dims: str) -> str:
-    """The call that makes the blob of a parameter `vec`; `core` stands before the shared functions."""
-    datatype, is_cosine = field.datatype, field.metric == "cosine"
-    arguments = ["vec", dims]
-    if datatype in _WHOLE:
-        function = "whole_to_blob"
-        arguments.append(quote(_STORED_AS[datatype]))
-    else:
-        function = "bfloat16_to_blob" if datatype == "bfloat16" else "floats_to_blob"
-        if datatype != "bfloat16":
-            arguments.append(quote(_STORED_AS[datatype]))
-        needed = "SINGLE_LENGTHS" if datatype in _ADDED_UP_AS_SINGLE else "DOUBLE_LENGTHS"
-        arguments.append(f"{core}{needed if is_cosine else 'ANY_LENGTH'}")
-    arguments.append(f"cosine={is_cosine}")
-    return call(f"{core}{function}", arguments, indent=4, before="return ")
+    """The call that makes the blob of a parameter `vec`; `core` stands before the shared function."""
+    return call(
+        f"{core}encode_vector",
+        ["vec", dims, quote(field.datatype), quote(field.metric)],
+        indent=4,
+        before="return ",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,27 +69,16 @@ class VectorView:
 
     def print_read(self, is_json: bool, from_end: int) -> str:
         """The entry of a result that holds the vector, the `from_end`th last value of a hash."""
-        before = f"{quote(self.name)}: "
-        if is_json:
-            value = f"_core.json_value(document, {words_tuple(self.keys)})"
-            arguments = [value, str(self.dims), _READ_AS[self.datatype]]
-            return call("_core.numbers_to_vector", arguments, indent=8, before=before, after=",")
-        return call(*self.from_blob(f"reply[-{from_end}]"), indent=8, before=before, after=",")
-
-    def from_blob(self, blob: str) -> tuple[str, tuple[str, ...]]:
-        """The function, and its arguments, that makes an array of `blob`."""
-        if self.datatype == "bfloat16":
-            return "_core.bfloat16_to_vector", (blob, str(self.size))
-        stored, read = quote(_STORED_AS[self.datatype]), _READ_AS[self.datatype]
-        return "_core.blob_to_vector", (blob, str(self.size), stored, read)
+        function = "_core.decode_numbers" if is_json else "_core.decode_vector"
+        value = f"_core.json_value(document, {words_tuple(self.keys)})" if is_json else f"reply[-{from_end}]"
+        arguments = (value, str(self.dims), quote(self.datatype))
+        return call(function, arguments, indent=8, before=f"{quote(self.name)}: ", after=",")
 
     @property
     def as_list(self) -> tuple[str, tuple[str, ...]]:
         """The function, and its arguments, that makes the list of numbers of a JSON document."""
         blob = f"{self.to_blob}({self.parameter})"
-        if self.datatype == "bfloat16":
-            return "_core.bfloat16_to_list", (blob,)
-        return "_core.blob_to_list", (blob, quote(_STORED_AS[self.datatype]))
+        return "_core.blob_to_list", (blob, str(self.dims), quote(self.datatype))
 
     @property
     def array(self) -> str:

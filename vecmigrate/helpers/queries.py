@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import (
+    Iterable,
+    Mapping,
     Sequence,
+    Set,
 )
 from typing import Any, Final
 
-from vecmigrate.helpers.common import Command, NumericFilter, TagFilter
+from vecmigrate.helpers.common import Command, NumericFilter, TagFilter, as_bytes
+from vecmigrate.helpers.values import number_parameter, real_number, tag_parameter
 
 # The name under which queries return a distance.
 DISTANCE: Final = "__distance"
@@ -19,34 +23,60 @@ class Filters:
 
     def __init__(self) -> None:
         self.clauses: list[str] = []
-        self.params: list[str | float] = []
+        self.params: list[str | bytes | float] = []
 
-    def tag(self, field: str, wanted: TagFilter | None) -> None:
-        """The field holds this label, or one of these."""
+    def tag(
+        self,
+        field: str,
+        wanted: TagFilter | None,
+        separator: str,
+        *,
+        index_empty: bool = False,
+    ) -> None:
+        """The field holds this label, or one of these.
+
+        Raises:
+            ValueError: No document can hold such a label; see `tag_parameter`.
+            TypeError: It is neither a label nor several.
+        """
         if wanted is None:
             return
-        labels = [wanted] if isinstance(wanted, str) else list(wanted)
+        if isinstance(wanted, Mapping):
+            raise TypeError(
+                f"the filter {field} is {type(wanted).__name__} (expected a label, or a list of labels)",
+            )
+        is_several = isinstance(wanted, Iterable) and not isinstance(wanted, str | bytes)
+        labels = [
+            tag_parameter(field, label, separator, index_empty=index_empty)
+            for label in (wanted if is_several else [wanted])
+        ]
         if not labels:
             raise ValueError(
                 f"the filter {field} has no labels (expected at least one, or None)",
             )
-        for label in labels:
-            if not isinstance(label, str) or not label.strip():
-                raise ValueError(
-                    f"the filter {field} has the label {label!r} (expected some text)",
-                )
-        # The server strips the labels of documents, but not those of queries.
-        names = " | ".join(self._param(label.strip()) for label in labels)
-        self.clauses.append(f"@{field}:{{{names}}}")
+        self.clauses.append(f"@{field}:{{{' | '.join(map(self._param, labels))}}}")
 
     def number(self, field: str, wanted: NumericFilter | None) -> None:
-        """The field's number lies between the two, both included; None leaves a side open."""
+        """The field's number lies between the two, both included; None leaves a side open.
+
+        Raises:
+            ValueError: It is no such pair, or no number lies between the two.
+        """
         if wanted is None:
             return
+        if isinstance(wanted, str | bytes | Mapping | Set) or not hasattr(wanted, "__len__"):
+            raise ValueError(
+                f"the filter {field} is {type(wanted).__name__} (expected a pair of smallest and largest;"
+                " None leaves a side open)",
+            )
+        if len(wanted) != 2:
+            raise ValueError(
+                f"the filter {field} has {len(wanted)} numbers (expected a pair of smallest and largest)",
+            )
         low, high = wanted
-        smallest = -math.inf if low is None else float(low)
-        largest = math.inf if high is None else float(high)
-        if not smallest <= largest:
+        smallest = -math.inf if low is None else number_parameter(field, low)
+        largest = math.inf if high is None else number_parameter(field, high)
+        if not (smallest <= largest and smallest < math.inf and largest > -math.inf):
             raise ValueError(
                 f"the filter {field} is ({low}, {high}) (expected smallest, largest)",
             )
@@ -54,7 +84,7 @@ class Filters:
             f"@{field}:[{self._param(smallest)} {self._param(largest)}]",
         )
 
-    def _param(self, value: str | float) -> str:
+    def _param(self, value: bytes | float) -> str:
         name = f"filter_{len(self.params) // 2}"
         self.params += (name, value)
         return f"${name}"
@@ -73,32 +103,35 @@ def search_command(
     limit: int,
 ) -> Command:
     """FT.SEARCH for the `limit` nearest documents, with the fields to return."""
-    return (
+    words = (
         *("FT.SEARCH", index, query, "PARAMS", len(params), *params),
         *("SORTBY", DISTANCE, "ASC", "RETURN", len(returned) + 1, DISTANCE, *returned),
         *("LIMIT", 0, limit, "DIALECT", 2),
     )
+    return as_bytes(words)
 
 
 def search_radius(min_score: float) -> float:
     """The largest distance that has at least this score, where score = 1 - distance.
 
     Raises:
-        ValueError: No distance that the server knows has this score.
+        ValueError: It is no number, or no distance that the server knows has this score.
     """
-    if not -math.inf < min_score <= 1:
-        raise ValueError(f"min_score is {min_score} (expected at most 1)")
-    return 1 - min_score
+    score = real_number("min_score", min_score)
+    if not -math.inf < score <= 1:
+        raise ValueError(f"min_score is {score} (expected at most 1)")
+    return 1 - score
 
 
 def search_radius_l2(min_score: float) -> float:
     """The largest distance that has at least this score, where score = 1 / (1 + distance).
 
     Raises:
-        ValueError: No distance has this score.
+        ValueError: It is no number, or no distance has this score.
     """
-    if not 0 < min_score <= 1:
+    score = real_number("min_score", min_score)
+    if not 0 < score <= 1:
         raise ValueError(
-            f"min_score is {min_score} (expected more than 0 and at most 1)",
+            f"min_score is {score} (expected more than 0 and at most 1)",
         )
-    return 1 / min_score - 1
+    return 1 / score - 1

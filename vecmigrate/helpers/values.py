@@ -103,6 +103,13 @@ def document_key(prefix: str, key: str) -> bytes:
     return prefix.encode() + name
 
 
+def document_command(name: str, prefix: str, key: str, *words: str) -> Command:
+    """A command about one document, which may have been written by others."""
+    if not isinstance(key, str):
+        raise TypeError(f"the key is {type(key).__name__} (expected text)")
+    return (name, prefix.encode() + utf8("the key", key), *(word.encode() for word in words))
+
+
 def encode_text(
     field: str,
     value: Any,
@@ -257,20 +264,21 @@ def number_parameter(field: str, value: Any) -> float:
     Raises:
         ValueError: It is no number, NaN, or too large for a double. The message names the field.
     """
+    return real_number(f"the filter {field}", value)
+
+
+def real_number(what: str, value: Any) -> float:
+    """`value` as a double, infinity included; raises ValueError where it is none."""
+    if not isinstance(value, Real | np.bool_):
+        raise ValueError(f"{what} has {type(value).__name__} (expected a number)")
     try:
-        if not isinstance(value, Real | np.bool_):
-            raise ValueError
         number = float(value)
     except OverflowError:
         raise ValueError(
-            f"the filter {field} has a number that is too large for a double (expected None for no limit)",
-        ) from None
-    except ValueError:
-        raise ValueError(
-            f"the filter {field} has {type(value).__name__} as a bound (expected a number)",
+            f"{what} has a number that is too large for a double (expected less)",
         ) from None
     if math.isnan(number):
-        raise ValueError(f"the filter {field} has NaN (expected a number)")
+        raise ValueError(f"{what} has NaN (expected a number)")
     return number
 
 
@@ -406,7 +414,7 @@ def encode_json(field: str, value: Any) -> bytes | None:
     if value is None:
         return None
     return json_bytes(
-        f"field {field!r}: ",
+        f"field {field!r}",
         dict(value) if isinstance(value, Mapping) else value,
     )
 
@@ -414,17 +422,14 @@ def encode_json(field: str, value: Any) -> bytes | None:
 def json_bytes(where: str, value: Any) -> bytes:
     """Compact JSON in UTF-8; raises as `encode_json`, with `where` before the message."""
     try:
-        return str.encode(COMPACT.encode(value))
-    except UnicodeEncodeError:
-        raise ValueError(
-            f"{where}it holds half a surrogate pair (expected whole characters)",
-        ) from None
+        text = COMPACT.encode(value)
     except ValueError as error:
-        raise ValueError(f"{where}{error}") from error
+        raise ValueError(f"{where}: {error}") from error
     except RecursionError:
         raise ValueError(
-            f"{where}arrays and objects lie too deep in each other (expected less deep JSON)",
+            f"{where}: arrays and objects lie too deep in each other (expected less deep JSON)",
         ) from None
+    return utf8(f"{where}: the JSON", text)
 
 
 def check_metadata(metadata: Any) -> None:
@@ -469,7 +474,7 @@ def json_set_command(
             for name in path[:-1]:
                 parent = parent.setdefault(name, {})
             parent[path[-1]] = value
-    text = json_bytes("the document cannot be stored: ", document)
+    text = json_bytes("the document cannot be stored", document)
     # Both are rare, and can be ruled out fast.
     if (
         text.count(b"[") + text.count(b"{") > JSON_DEPTH_MAX

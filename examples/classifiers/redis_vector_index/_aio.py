@@ -37,7 +37,7 @@ async def redisearch_index_doc_count(redis: AsyncRedis, index_name: str) -> int:
         that is away.
     """
     try:
-        reply = await redis.execute_command("FT.INFO", index_name)
+        reply = await redis.execute_command(*_core.as_bytes(("FT.INFO", index_name)))
     except Exception:  # the contract: whatever fails, the count is -1
         logger.debug("FT.INFO of %s failed", index_name, exc_info=True)
         return -1
@@ -98,6 +98,7 @@ async def store_many_benign_tech(
         RedisError: Redis cannot be reached. Earlier batches are stored; storing them
             again does no harm.
     """
+    _core.check_many("items", items)
     work = _core.StoreMany(_benign_tech.item_commands, "category_id", batch_size)
     async for item in _each(items):
         if work.add(item):
@@ -150,7 +151,7 @@ async def delete_many_benign_tech(
         RedisError: Redis cannot be reached or refuses the command.
     """
     deleted = 0
-    for batch in _core.batches(category_ids, batch_size):
+    for batch in _core.batches("category_ids", category_ids, batch_size):
         replies = await _pipelined(
             redis,
             map(_benign_tech.delete_command, batch),
@@ -231,6 +232,7 @@ async def knn_many_benign_tech(
             metric is cosine, is zero, or another argument is out of range. Nothing is
             sent then.
     """
+    _core.check_many("query_embeddings", query_embeddings)
     commands = []
     for query in query_embeddings:
         command = _benign_tech.knn_command(
@@ -302,7 +304,7 @@ async def iter_benign_tech_category_ids(redis: AsyncRedis) -> AsyncIterator[str]
         RedisError: Redis cannot be reached or refuses the command.
     """
     async for key in redis.scan_iter(
-        match=_benign_tech.KEY_PATTERN,
+        match=_benign_tech.KEY_PATTERN.encode(),
         count=_core.SCAN_COUNT,
     ):
         yield _core.as_str(key).removeprefix(_benign_tech.KEY_PREFIX)
@@ -374,6 +376,7 @@ async def store_many_dangerous_cmds(
         RedisError: Redis cannot be reached. Earlier batches are stored; storing them
             again does no harm.
     """
+    _core.check_many("items", items)
     work = _core.StoreMany(_dangerous_cmd.item_commands, "category_id", batch_size)
     async for item in _each(items):
         if work.add(item):
@@ -426,7 +429,7 @@ async def delete_many_dangerous_cmds(
         RedisError: Redis cannot be reached or refuses the command.
     """
     deleted = 0
-    for batch in _core.batches(category_ids, batch_size):
+    for batch in _core.batches("category_ids", category_ids, batch_size):
         replies = await _pipelined(
             redis,
             map(_dangerous_cmd.delete_command, batch),
@@ -507,6 +510,7 @@ async def knn_many_dangerous_cmds(
             metric is cosine, is zero, or another argument is out of range. Nothing is
             sent then.
     """
+    _core.check_many("query_embeddings", query_embeddings)
     commands = []
     for query in query_embeddings:
         command = _dangerous_cmd.knn_command(
@@ -578,7 +582,7 @@ async def iter_dangerous_cmd_category_ids(redis: AsyncRedis) -> AsyncIterator[st
         RedisError: Redis cannot be reached or refuses the command.
     """
     async for key in redis.scan_iter(
-        match=_dangerous_cmd.KEY_PATTERN,
+        match=_dangerous_cmd.KEY_PATTERN.encode(),
         count=_core.SCAN_COUNT,
     ):
         yield _core.as_str(key).removeprefix(_dangerous_cmd.KEY_PREFIX)
@@ -651,6 +655,7 @@ async def store_many_skills(
         RedisError: Redis cannot be reached. Earlier batches are stored; storing them
             again does no harm.
     """
+    _core.check_many("items", items)
     work = _core.StoreMany(_skill.item_commands, "skill_id", batch_size)
     async for item in _each(items):
         if work.add(item):
@@ -697,7 +702,7 @@ async def delete_many_skills(
         RedisError: Redis cannot be reached or refuses the command.
     """
     deleted = 0
-    for batch in _core.batches(skill_ids, batch_size):
+    for batch in _core.batches("skill_ids", skill_ids, batch_size):
         replies = await _pipelined(
             redis,
             map(_skill.delete_command, batch),
@@ -776,6 +781,7 @@ async def knn_many_skills(
             metric is cosine, is zero, or another argument is out of range. Nothing is
             sent then.
     """
+    _core.check_many("query_embeddings", query_embeddings)
     commands = []
     for query in query_embeddings:
         command = _skill.knn_command(
@@ -845,7 +851,10 @@ async def iter_skill_ids(redis: AsyncRedis) -> AsyncIterator[str]:
     Raises:
         RedisError: Redis cannot be reached or refuses the command.
     """
-    async for key in redis.scan_iter(match=_skill.KEY_PATTERN, count=_core.SCAN_COUNT):
+    async for key in redis.scan_iter(
+        match=_skill.KEY_PATTERN.encode(),
+        count=_core.SCAN_COUNT,
+    ):
         yield _core.as_str(key).removeprefix(_skill.KEY_PREFIX)
 
 
@@ -951,6 +960,7 @@ async def store_many_tools(
         RedisError: Redis cannot be reached. Earlier batches are stored; storing them
             again does no harm.
     """
+    _core.check_many("items", items)
     work = _core.StoreMany(_tool.item_commands, "tool_name", batch_size)
     async for item in _each(items):
         if work.add(item):
@@ -997,7 +1007,7 @@ async def delete_many_tools(
         RedisError: Redis cannot be reached or refuses the command.
     """
     deleted = 0
-    for batch in _core.batches(tool_names, batch_size):
+    for batch in _core.batches("tool_names", tool_names, batch_size):
         replies = await _pipelined(
             redis,
             map(_tool.delete_command, batch),
@@ -1076,6 +1086,7 @@ async def knn_many_tools(
             metric is cosine, is zero, or another argument is out of range. Nothing is
             sent then.
     """
+    _core.check_many("query_embeddings", query_embeddings)
     commands = []
     for query in query_embeddings:
         command = _tool.knn_command(
@@ -1145,7 +1156,10 @@ async def iter_tool_names(redis: AsyncRedis) -> AsyncIterator[str]:
     Raises:
         RedisError: Redis cannot be reached or refuses the command.
     """
-    async for key in redis.scan_iter(match=_tool.KEY_PATTERN, count=_core.SCAN_COUNT):
+    async for key in redis.scan_iter(
+        match=_tool.KEY_PATTERN.encode(),
+        count=_core.SCAN_COUNT,
+    ):
         yield _core.as_str(key).removeprefix(_tool.KEY_PREFIX)
 
 

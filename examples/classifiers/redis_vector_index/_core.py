@@ -12,6 +12,7 @@ import itertools
 import json
 import logging
 import math
+import operator
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -20,6 +21,7 @@ from collections.abc import (
     Iterator,
     Mapping,
     Sequence,
+    Set,
 )
 from numbers import Integral, Real
 from typing import Any, Final, Protocol, TypeAlias, TypedDict, TypeVar
@@ -39,7 +41,7 @@ Command: TypeAlias = tuple[str | bytes | int | float, ...]
 
 
 # One label, or several of which any will do.
-TagFilter: TypeAlias = str | Sequence[str]
+TagFilter: TypeAlias = str | Iterable[str]
 
 
 # Smallest and largest value, both included; None for no limit.
@@ -47,6 +49,13 @@ NumericFilter: TypeAlias = tuple[float | None, float | None]
 
 
 T = TypeVar("T")
+
+
+# What the server takes at most, unless MAXSEARCHRESULTS says otherwise, and for counts of other kinds.
+RESULTS_MAX: Final = 1_000_000
+
+
+WHOLE_MAX: Final = 2**63 - 1
 
 
 # Keys that one SCAN looks at.
@@ -68,7 +77,7 @@ class AsyncRedis(Protocol):
 
     def pipeline(self, transaction: bool = ...) -> AsyncPipeline: ...
 
-    def scan_iter(self, match: str = ..., count: int = ...) -> AsyncIterator[Any]: ...
+    def scan_iter(self, match: Any = ..., count: int = ...) -> AsyncIterator[Any]: ...
 
 
 class BlockingPipeline(Protocol):
@@ -86,7 +95,7 @@ class BlockingRedis(Protocol):
 
     def pipeline(self, transaction: bool = ...) -> BlockingPipeline: ...
 
-    def scan_iter(self, match: str = ..., count: int = ...) -> Iterator[Any]: ...
+    def scan_iter(self, match: Any = ..., count: int = ...) -> Iterator[Any]: ...
 
 
 class StoreFailure(TypedDict):
@@ -117,12 +126,11 @@ class StoreMany:
         key_name: str,
         batch_size: int,
     ) -> None:
-        check_count("batch_size", batch_size)
+        self._batch_size = whole_number("batch_size", batch_size, WHOLE_MAX)
         self.report: StoreReport = {"stored": 0, "failed": []}
         self.commands: list[Command] = []
         self._encode = encode
         self._key_name = key_name
-        self._batch_size = batch_size
         self._seen = 0
         # Of each item in the batch: its place in the input, its key, how many commands it takes.
         self._batch: list[tuple[int, str, int]] = []
@@ -131,8 +139,13 @@ class StoreMany:
         """Take one item into the batch, or into the report if it is at fault; True: the batch is full."""
         index = self._seen
         self._seen += 1
-        key = item.get(self._key_name) if isinstance(item, Mapping) else None
+        key: object = None
         try:
+            if not isinstance(item, Mapping):
+                raise TypeError(
+                    f"the item is {type(item).__name__} (expected a mapping)",
+                )
+            key = item.get(self._key_name)
             commands = self._encode(item)
         except KeyError as error:
             self._fail(index, key, f"the item has no {error}")
@@ -167,30 +180,130 @@ class StoreMany:
         self.report["failed"].append({"index": index, "key": name, "reason": reason})
 
 
-def check_count(name: str, count: int) -> None:
-    """Raise ValueError unless `count` is at least 1."""
-    if count < 1:
-        raise ValueError(f"{name} is {count} (expected at least 1)")
+def whole_number(name: str, value: Any, largest: int) -> int:
+    """`value` as an int, whatever integers it is of.
+
+    Raises:
+        TypeError: It is no whole number; True and False are none.
+        ValueError: It is less than 1, or more than `largest`.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(
+            f"{name} is {type(value).__name__} (expected a whole number of at least 1)",
+        )
+    number = operator.index(value)
+    if number < 1:
+        raise ValueError(f"{name} is {number} (expected at least 1)")
+    if number > largest:
+        raise ValueError(f"{name} is {number} (expected at most {largest})")
+    return number
 
 
-def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The items in lists of `size`, the last one shorter."""
-    check_count("batch_size", size)
+def check_many(name: str, items: Any) -> None:
+    """Raise TypeError for one where several are meant: a text, and a mapping, can be iterated over as well."""
+    if isinstance(items, str | bytes | bytearray | memoryview | Mapping):
+        raise TypeError(
+            f"{name} is {type(items).__name__} (expected an iterable of several; put one into a list)",
+        )
+
+
+def as_bytes(words: Iterable[str | bytes | int | float]) -> Command:
+    """The words of a command with its texts in UTF-8, whatever encoding the client has."""
+    return tuple(word.encode() if isinstance(word, str) else word for word in words)
+
+
+def batches(name: str, items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of `size`, the last one shorter; `name`: what messages call them."""
+    check_many(name, items)
     remaining = iter(items)
-    while batch := list(itertools.islice(remaining, size)):
+    count = whole_number("batch_size", size, WHOLE_MAX)
+    while batch := list(itertools.islice(remaining, count)):
         yield batch
 
 
-# Squared lengths that a server can divide by: it adds them up in doubles for float32 and float64, and in
-# single precision for the 16-bit types. Outside, a cosine distance is NaN, or 1 from everything.
-DOUBLE_LENGTHS: Final = (
-    float(np.finfo(np.float64).smallest_normal),
-    float(np.finfo(np.float64).max),
-)
+# How each datatype lies in memory. numpy has no bfloat16: its bits are the upper half of a float32.
+STORED_AS: Final[dict[str, np.dtype[Any]]] = {
+    "float32": np.dtype("<f4"),
+    "float64": np.dtype("<f8"),
+    "float16": np.dtype("<f2"),
+    "bfloat16": np.dtype("<u2"),
+    "int8": np.dtype("i1"),
+    "uint8": np.dtype("u1"),
+}
+
+
+# As what its numbers are given back: 16 bits in float32, which holds each exactly.
+READ_AS: Final[dict[str, type[np.generic]]] = {
+    "float32": np.float32,
+    "float64": np.float64,
+    "float16": np.float32,
+    "bfloat16": np.float32,
+    "int8": np.int8,
+    "uint8": np.uint8,
+}
+
+
+WHOLE_RANGES: Final = {"int8": (-128, 127), "uint8": (0, 255)}
+
+
+# The squared lengths whose roots the server divides by correctly under cosine. Measured on RediSearch 2.10.5:
+# for the 16-bit types the sum of squares is a float; for float32 it is a double and its root a float; for
+# float64 both are doubles. Below the smallest normal number distances are wrong, then NaN; above the largest
+# they are 1 from everything.
+FLOAT: Final = (float(np.finfo(np.float32).smallest_normal), float(np.finfo(np.float32).max))
+
+
+SQUARED_LENGTHS: Final[dict[str, tuple[float, float]]] = {
+    "float32": (FLOAT[0] ** 2, FLOAT[1] ** 2),
+    "float64": (float(np.finfo(np.float64).smallest_normal), float(np.finfo(np.float64).max)),
+    "float16": FLOAT,
+    "bfloat16": FLOAT,
+    "int8": (1.0, math.inf),
+    "uint8": (1.0, math.inf),
+}
 
 
 # Squared lengths well within all limits, however roughly they are added up.
 SURELY_FINE: Final = (1e-30, 1e30)
+
+
+def encode_vector(vector: Vector, dims: int, datatype: str, metric: str) -> bytes:
+    """The bytes of one vector, for a field or a query: `dims` little-endian numbers of `datatype`.
+
+    Args:
+        vector: Real numbers, shape (dims,): an array of any integer or floating dtype, a list or a tuple.
+        dims: How many numbers the index expects.
+        datatype: What each is stored as; floats are rounded to nearest, ties to even.
+        metric: How the index compares; `cosine` takes no vector without a direction.
+
+    Raises:
+        ValueError: The vector has another shape or size, is not made of real numbers (text, objects,
+            booleans and complex numbers are not), has masked numbers, holds NaN or infinity, does not fit
+            `datatype`, or has no direction under cosine. The message says which.
+    """
+    dtype = STORED_AS[datatype]
+    if (
+        type(vector) is np.ndarray
+        and vector.dtype == dtype
+        and vector.shape == (dims,)
+        and (datatype == "float32" or datatype == "float64")
+        and SURELY_FINE[0] < np.vdot(vector, vector) < SURELY_FINE[1]
+    ):
+        # Most vectors are of the stored type already, and of a length that leaves no doubt.
+        return vector.tobytes()
+    numbers = as_numbers(vector, dims)
+    stored = to_stored(numbers, datatype)
+    kept = widened(stored, datatype)
+    with np.errstate(all="ignore"):
+        wide = kept.astype(np.float64)
+        squared = float(wide @ wide)
+        is_same = datatype not in WHOLE_RANGES or (numbers == kept).all()
+    low, high = SQUARED_LENGTHS[datatype]
+    if not is_same or not low <= squared <= high:
+        reason = vector_reason(numbers, kept, squared, datatype, metric)
+        if reason is not None:
+            raise ValueError(reason)
+    return stored.tobytes()
 
 
 def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
@@ -203,8 +316,13 @@ def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
         raise ValueError(
             f"the vector is {type(vector).__name__} (expected {dims} real numbers)",
         )
-    if isinstance(vector, list | tuple) and bool in set(map(type, vector)):
+    kinds = set(map(type, vector)) if isinstance(vector, list | tuple) else set()
+    if any(issubclass(kind, bool | np.bool_) for kind in kinds):
         raise ValueError(f"the vector holds booleans (expected {dims} real numbers)")
+    if np.ma.is_masked(vector) or any(issubclass(kind, np.ma.MaskedArray) for kind in kinds):
+        raise ValueError(
+            f"the vector has masked numbers (expected {dims} real numbers; fill them in first)",
+        )
     try:
         numbers: npt.NDArray[Any] = np.asarray(vector)
     except (ValueError, TypeError, OverflowError) as error:
@@ -215,105 +333,75 @@ def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
         raise ValueError(f"the vector has shape {numbers.shape} (expected ({dims},))")
     if numbers.shape[0] != dims:
         raise ValueError(f"the vector has {numbers.shape[0]} numbers (expected {dims})")
-    if numbers.dtype.kind in "fiu":
-        return numbers
     if numbers.dtype.name == "bfloat16":  # of the package ml_dtypes
         return numbers.astype(np.float32)
-    raise ValueError(f"the vector is of dtype {numbers.dtype} (expected real numbers)")
+    if numbers.dtype.kind not in "fiu":
+        raise ValueError(f"the vector is of dtype {numbers.dtype} (expected real numbers)")
+    return numbers
 
 
-def floats_to_blob(
-    vector: Vector,
-    dims: int,
-    dtype: str,
-    lengths: tuple[float, float],
-    *,
-    cosine: bool,
-) -> bytes:
-    """The bytes of a vector of floating-point numbers.
-
-    Args:
-        vector: Real numbers, shape (dims,).
-        dims: How many numbers the index expects.
-        dtype: numpy's name of what each is stored as, with the byte order.
-        lengths: The smallest and largest squared length that need no closer look.
-        cosine: The index compares by cosine, so a vector needs a direction.
-
-    Raises:
-        ValueError: The vector cannot be stored; the message says why.
-    """
-    if (
-        type(vector) is np.ndarray
-        and vector.dtype == dtype
-        and vector.shape == (dims,)
-        and vector.itemsize > 2
-        and SURELY_FINE[0] < vector.dot(vector) < SURELY_FINE[1]
-    ):
-        # Most vectors are of the stored type already, and of a length that leaves no doubt.
-        return vector.tobytes()
-    numbers = as_numbers(vector, dims)
+def to_stored(numbers: npt.NDArray[Any], datatype: str) -> npt.NDArray[Any]:
+    """Numbers cast to what is stored, in the same shape. What does not fit shows when it is read back."""
     with np.errstate(all="ignore"):
-        stored = numbers.astype(dtype)
-        wide = stored.astype(np.float64)
-        squared = float(wide @ wide)
-    if not lengths[0] <= squared <= lengths[1]:
-        check_floats(
-            numbers,
-            stored,
-            squared,
-            np.dtype(dtype).name,
-            lengths,
-            cosine=cosine,
-        )
-    return stored.tobytes()
+        if datatype != "bfloat16":
+            return numbers.astype(STORED_AS[datatype])
+        bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32)
+        # Adding just under half of the dropped part, and its last kept bit, rounds ties to even.
+        return ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype(STORED_AS[datatype])
 
 
-def check_floats(
+def widened(stored: npt.NDArray[Any], datatype: str) -> npt.NDArray[Any]:
+    """Stored numbers as numpy can compute with them: bfloat16 as float32, all else as it is."""
+    if datatype != "bfloat16":
+        return stored
+    return (stored.astype(np.uint32) << 16).view(np.float32)
+
+
+def vector_reason(
     numbers: npt.NDArray[Any],
-    stored: npt.NDArray[Any],
+    kept: npt.NDArray[Any],
     squared: float,
     datatype: str,
-    lengths: tuple[float, float],
-    *,
-    cosine: bool,
-) -> None:
-    """Raise ValueError with the reason if `numbers`, kept as `stored`, would spoil the index."""
+    metric: str,
+) -> str | None:
+    """Why `numbers`, shape (dims,), cannot be stored as `kept`, or None; the most serious reason first."""
     if np.isnan(numbers).any():
-        raise ValueError("the vector holds NaN (expected finite numbers)")
+        return "the vector holds NaN (expected finite numbers)"
     if np.isinf(numbers).any():
-        raise ValueError("the vector holds infinity (expected finite numbers)")
-    too_large = np.isinf(stored)
-    if too_large.any():
-        raise ValueError(
-            f"the vector holds {numbers[too_large][0]} (expected numbers in the range of {datatype})",
-        )
-    if not cosine:
-        return
-    shortest, longest = lengths
-    if not stored.any():
-        how = f"becomes zero as {datatype}" if numbers.any() else "is zero"
-        raise ValueError(
-            f"the vector {how} (expected a direction, since the metric is cosine)",
-        )
-    if squared < shortest:
-        raise ValueError(
-            f"the vector is too short (expected a squared length of at least {shortest:.3g} for cosine)",
-        )
-    raise ValueError(
-        f"the vector is too long (expected a squared length of at most {longest:.3g} for cosine)",
-    )
-
-
-def blob_to_vector(
-    blob: bytes | None,
-    size: int,
-    dtype: str,
-    wide: type[np.generic],
-) -> Any:
-    """The numbers of a stored vector, or None where `blob` is missing or has not `size` bytes."""
-    if blob is None or len(blob) != size:
+        return "the vector holds infinity (expected finite numbers)"
+    if datatype in WHOLE_RANGES:
+        changed = numbers[numbers != kept]
+        if changed.size:
+            smallest, largest = WHOLE_RANGES[datatype]
+            return (
+                f"the vector holds {changed[0]} (expected whole numbers from {smallest} to {largest}"
+                f" for {datatype})"
+            )
+    elif np.isinf(kept).any():
+        return f"the vector holds {numbers[np.isinf(kept)][0]} (expected numbers in the range of {datatype})"
+    if metric != "cosine":
         return None
-    return np.frombuffer(blob, dtype=dtype).astype(wide)
+    low, high = SQUARED_LENGTHS[datatype]
+    if not kept.any():
+        how = f"becomes zero as {datatype}" if numbers.any() else "is zero"
+        return f"the vector {how} (expected a direction, since the metric is cosine)"
+    if squared < low:
+        return f"the vector is too short (expected a squared length of at least {low:.3g} for cosine)"
+    if squared > high:
+        return f"the vector is too long (expected a squared length of at most {high:.3g} for cosine)"
+    return None
+
+
+def decode_vector(blob: bytes | None, dims: int, datatype: str) -> Any:
+    """The numbers of a stored vector: shape (dims,), in the machine's byte order, writable.
+
+    None where `blob` is missing or is not `dims` numbers long.
+    """
+    stored_as = STORED_AS[datatype]
+    if blob is None or len(blob) != dims * stored_as.itemsize:
+        return None
+    with np.errstate(all="ignore"):
+        return widened(np.frombuffer(blob, dtype=stored_as), datatype).astype(READ_AS[datatype])
 
 
 JSON: Final = json.JSONDecoder()
@@ -326,37 +414,210 @@ COMPACT: Final = json.JSONEncoder(
 )
 
 
+# Where labels are split at a separator, a label is cut after this many bytes.
+LABEL_BYTES_MAX: Final = 4096
+
+
 def given(value: Any, otherwise: Any) -> Any:
     """`value`, or `otherwise` where it is None or blank."""
     return otherwise if value is None or value == "" else value
+
+
+def utf8(what: str, text: str) -> bytes:
+    """A text as bytes, whatever encoding the client has.
+
+    Raises:
+        ValueError: It holds half a surrogate pair, as a JSON text that was cut short gives.
+    """
+    try:
+        # As `str` has it: a member of an enumeration, for one, has an encoding and a text of its own.
+        return str.encode(text)
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"{what} holds half a surrogate pair (expected whole characters)",
+        ) from None
+
+
+def document_key(prefix: str, key: str) -> bytes:
+    """The name of the document with this key.
+
+    Raises:
+        TypeError: The key is no text.
+        ValueError: The key is empty, or holds NUL or half a surrogate pair: searches would lose the document.
+    """
+    if not isinstance(key, str):
+        raise TypeError(f"the key is {type(key).__name__} (expected text)")
+    name = utf8("the key", key)
+    if not name or b"\0" in name:
+        raise ValueError(
+            f"the key {'holds NUL' if name else 'is empty'} (expected some text without NUL)",
+        )
+    return prefix.encode() + name
+
+
+def document_command(name: str, prefix: str, key: str, *words: str) -> Command:
+    """A command about one document, which may have been written by others."""
+    if not isinstance(key, str):
+        raise TypeError(f"the key is {type(key).__name__} (expected text)")
+    return (name, prefix.encode() + utf8("the key", key), *(word.encode() for word in words))
 
 
 def encode_text(
     field: str,
     value: Any,
     default: str | None = None,
-) -> str | bytes | None:
-    """A text as it is stored; None where there is none."""
+) -> bytes | None:
+    """A text as it is stored, in UTF-8; None where there is none."""
     value = default if value is None else value
     if value is None:
         return None
-    if isinstance(value, str | bytes):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Real):
-        return encode_number(field, value)
-    raise ValueError(
-        f"field {field!r}: the value is {type(value).__name__} (expected text)",
-    )
+    if isinstance(value, str):
+        text = utf8(f"field {field!r}: the text", value)
+    elif isinstance(value, bytes):
+        text = bytes(value)
+    elif isinstance(value, bool | np.bool_):
+        text = b"true" if value else b"false"
+    elif isinstance(value, Real):
+        text = encode_number(field, value) or b""
+    else:
+        raise ValueError(
+            f"field {field!r}: the value is {type(value).__name__} (expected text)",
+        )
+    if b"\0" in text:
+        raise ValueError(
+            f"field {field!r}: the text holds NUL (expected none, since the index cuts texts there)",
+        )
+    return text
 
 
-def encode_number(field: str, value: Any, default: float | None = None) -> str | None:
+def encode_tags(
+    field: str,
+    value: Any,
+    separator: str,
+    default: str | None = None,
+    *,
+    index_empty: bool = False,
+) -> bytes | None:
+    """The labels of a hash: one, or several joined by `separator` (a set in sorted order); None for none.
+
+    A text is stored as it is: where it contains the separator, it is several labels.
+    """
+    if isinstance(value, list | tuple | set | frozenset):
+        labels = label_list(field, value, separator, index_empty=index_empty)
+        return separator.encode().join(labels)
+    text = encode_text(field, value, default)
+    if text is not None and len(text) > LABEL_BYTES_MAX:
+        for label in text.split(separator.encode()):
+            check_label(field, label.strip())
+    return text
+
+
+def label_list(
+    field: str,
+    value: Iterable[Any],
+    separator: str,
+    *,
+    index_empty: bool,
+) -> list[bytes]:
+    """Several labels as bytes, in their order; those of a set are sorted."""
+    labels = []
+    for one in value:
+        label = encode_text(field, one)
+        if label is None:
+            raise ValueError(f"field {field!r}: the value is NoneType (expected text)")
+        if separator and separator.encode() in label:
+            raise ValueError(
+                f"field {field!r}: the tag {as_str(label)!r} contains the separator {separator!r}"
+                " (expected a separator that no tag contains)",
+            )
+        kept = label.strip() if separator else label
+        if not kept and not index_empty:
+            raise ValueError(
+                f"field {field!r}: a tag is empty (expected some text, since the index keeps no empty tags)",
+            )
+        if separator:
+            check_label(field, kept)
+        labels.append(label)
+    return sorted(labels) if isinstance(value, set | frozenset) else labels
+
+
+def check_label(field: str, label: bytes) -> None:
+    """Raise ValueError if the server would cut a label."""
+    if len(label) > LABEL_BYTES_MAX:
+        raise ValueError(
+            f"field {field!r}: a tag has {len(label)} bytes (expected at most {LABEL_BYTES_MAX}, where the"
+            " index cuts it)",
+        )
+
+
+def tag_parameter(
+    field: str,
+    label: Any,
+    separator: str,
+    *,
+    index_empty: bool = False,
+) -> bytes:
+    """A label as a parameter of a query, `@field:{$parameter}`, which finds what was stored as this label.
+
+    Args:
+        field: The field's name, for messages.
+        label: A text, or what else is stored as one: a number, True or False.
+        separator: At which the field's labels are split; empty where they are not (JSON without SEPARATOR).
+        index_empty: The field is INDEXEMPTY.
+
+    Raises:
+        ValueError: No document can hold this label: it is empty, too long, or holds NUL or the separator.
+    """
+    text = encode_text(field, label)
+    if text is None:
+        raise ValueError(f"the filter {field} has the label None (expected some text)")
+    if separator:
+        # The server strips the labels of documents in ASCII alone, as `bytes.strip` does, not those of queries.
+        text = text.strip()
+        check_label(field, text)
+        if separator.encode() in text:
+            raise ValueError(
+                f"the filter {field} has the label {as_str(text)!r}, which contains the separator"
+                f" {separator!r} (expected one label; a list stands for any of several)",
+            )
+    if not text and not index_empty:
+        raise ValueError(
+            f"the filter {field} has the label {label!r} (expected some text)",
+        )
+    # A backslash before punctuation would escape it, in a parameter too.
+    return text.replace(b"\\", b"\\\\")
+
+
+def number_parameter(field: str, value: Any) -> float:
+    """A bound of numbers as a parameter of a query: a double, which may be infinite.
+
+    Raises:
+        ValueError: It is no number, NaN, or too large for a double. The message names the field.
+    """
+    return real_number(f"the filter {field}", value)
+
+
+def real_number(what: str, value: Any) -> float:
+    """`value` as a double, infinity included; raises ValueError where it is none."""
+    if not isinstance(value, Real | np.bool_):
+        raise ValueError(f"{what} has {type(value).__name__} (expected a number)")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(
+            f"{what} has a number that is too large for a double (expected less)",
+        ) from None
+    if math.isnan(number):
+        raise ValueError(f"{what} has NaN (expected a number)")
+    return number
+
+
+def encode_number(field: str, value: Any, default: float | None = None) -> bytes | None:
     """A number as text that reads back as the same double; None where there is none."""
     value = default if value is None else value
     if value is None:
         return None
-    if not isinstance(value, Real | str | bytes):
+    if not isinstance(value, Real | str | bytes | np.bool_):
         raise ValueError(
             f"field {field!r}: the value is {type(value).__name__} (expected a number)",
         )
@@ -373,25 +634,37 @@ def encode_number(field: str, value: Any, default: float | None = None) -> str |
             f"field {field!r}: the value is {number} as a double (expected a finite number)",
         )
     if isinstance(value, Integral):
-        return str(int(value))
+        return str(int(value)).encode()
     is_short = number.is_integer() and abs(number) < 1e15
-    return str(int(number)) if is_short else repr(number)
+    return (str(int(number)) if is_short else repr(number)).encode()
 
 
-def encode_json(field: str, value: Any) -> str | None:
-    """A value as compact JSON; None where there is none.
+def encode_json(field: str, value: Any) -> bytes | None:
+    """A value as compact JSON in UTF-8; None where there is none.
 
     Raises:
-        ValueError: It holds NaN or infinity.
+        ValueError: It holds NaN, infinity or half a surrogate pair, or itself.
         TypeError: It holds something that JSON does not know.
     """
     if value is None:
         return None
-    plain = dict(value) if isinstance(value, Mapping) else value
+    return json_bytes(
+        f"field {field!r}",
+        dict(value) if isinstance(value, Mapping) else value,
+    )
+
+
+def json_bytes(where: str, value: Any) -> bytes:
+    """Compact JSON in UTF-8; raises as `encode_json`, with `where` before the message."""
     try:
-        return COMPACT.encode(plain)
+        text = COMPACT.encode(value)
     except ValueError as error:
-        raise ValueError(f"field {field!r}: {error}") from error
+        raise ValueError(f"{where}: {error}") from error
+    except RecursionError:
+        raise ValueError(
+            f"{where}: arrays and objects lie too deep in each other (expected less deep JSON)",
+        ) from None
+    return utf8(f"{where}: the JSON", text)
 
 
 def check_metadata(metadata: Any) -> None:
@@ -402,12 +675,12 @@ def check_metadata(metadata: Any) -> None:
         )
 
 
-def hset_command(key: str, fields: Mapping[str, str | bytes | None]) -> Command:
+def hset_command(key: bytes, fields: Mapping[str, bytes | None]) -> Command:
     """HSET of all fields that are not None."""
     words: list[str | bytes] = ["HSET", key]
     for name, value in fields.items():
         if value is not None:
-            words += (name, value)
+            words += (name.encode(), value)
     return tuple(words)
 
 
@@ -425,34 +698,60 @@ class Filters:
 
     def __init__(self) -> None:
         self.clauses: list[str] = []
-        self.params: list[str | float] = []
+        self.params: list[str | bytes | float] = []
 
-    def tag(self, field: str, wanted: TagFilter | None) -> None:
-        """The field holds this label, or one of these."""
+    def tag(
+        self,
+        field: str,
+        wanted: TagFilter | None,
+        separator: str,
+        *,
+        index_empty: bool = False,
+    ) -> None:
+        """The field holds this label, or one of these.
+
+        Raises:
+            ValueError: No document can hold such a label; see `tag_parameter`.
+            TypeError: It is neither a label nor several.
+        """
         if wanted is None:
             return
-        labels = [wanted] if isinstance(wanted, str) else list(wanted)
+        if isinstance(wanted, Mapping):
+            raise TypeError(
+                f"the filter {field} is {type(wanted).__name__} (expected a label, or a list of labels)",
+            )
+        is_several = isinstance(wanted, Iterable) and not isinstance(wanted, str | bytes)
+        labels = [
+            tag_parameter(field, label, separator, index_empty=index_empty)
+            for label in (wanted if is_several else [wanted])
+        ]
         if not labels:
             raise ValueError(
                 f"the filter {field} has no labels (expected at least one, or None)",
             )
-        for label in labels:
-            if not isinstance(label, str) or not label.strip():
-                raise ValueError(
-                    f"the filter {field} has the label {label!r} (expected some text)",
-                )
-        # The server strips the labels of documents, but not those of queries.
-        names = " | ".join(self._param(label.strip()) for label in labels)
-        self.clauses.append(f"@{field}:{{{names}}}")
+        self.clauses.append(f"@{field}:{{{' | '.join(map(self._param, labels))}}}")
 
     def number(self, field: str, wanted: NumericFilter | None) -> None:
-        """The field's number lies between the two, both included; None leaves a side open."""
+        """The field's number lies between the two, both included; None leaves a side open.
+
+        Raises:
+            ValueError: It is no such pair, or no number lies between the two.
+        """
         if wanted is None:
             return
+        if isinstance(wanted, str | bytes | Mapping | Set) or not hasattr(wanted, "__len__"):
+            raise ValueError(
+                f"the filter {field} is {type(wanted).__name__} (expected a pair of smallest and largest;"
+                " None leaves a side open)",
+            )
+        if len(wanted) != 2:
+            raise ValueError(
+                f"the filter {field} has {len(wanted)} numbers (expected a pair of smallest and largest)",
+            )
         low, high = wanted
-        smallest = -math.inf if low is None else float(low)
-        largest = math.inf if high is None else float(high)
-        if not smallest <= largest:
+        smallest = -math.inf if low is None else number_parameter(field, low)
+        largest = math.inf if high is None else number_parameter(field, high)
+        if not (smallest <= largest and smallest < math.inf and largest > -math.inf):
             raise ValueError(
                 f"the filter {field} is ({low}, {high}) (expected smallest, largest)",
             )
@@ -460,7 +759,7 @@ class Filters:
             f"@{field}:[{self._param(smallest)} {self._param(largest)}]",
         )
 
-    def _param(self, value: str | float) -> str:
+    def _param(self, value: bytes | float) -> str:
         name = f"filter_{len(self.params) // 2}"
         self.params += (name, value)
         return f"${name}"
@@ -479,22 +778,24 @@ def search_command(
     limit: int,
 ) -> Command:
     """FT.SEARCH for the `limit` nearest documents, with the fields to return."""
-    return (
+    words = (
         *("FT.SEARCH", index, query, "PARAMS", len(params), *params),
         *("SORTBY", DISTANCE, "ASC", "RETURN", len(returned) + 1, DISTANCE, *returned),
         *("LIMIT", 0, limit, "DIALECT", 2),
     )
+    return as_bytes(words)
 
 
 def search_radius(min_score: float) -> float:
     """The largest distance that has at least this score, where score = 1 - distance.
 
     Raises:
-        ValueError: No distance that the server knows has this score.
+        ValueError: It is no number, or no distance that the server knows has this score.
     """
-    if not -math.inf < min_score <= 1:
-        raise ValueError(f"min_score is {min_score} (expected at most 1)")
-    return 1 - min_score
+    score = real_number("min_score", min_score)
+    if not -math.inf < score <= 1:
+        raise ValueError(f"min_score is {score} (expected at most 1)")
+    return 1 - score
 
 
 def as_texts(pairs: Iterable[tuple[Any, Any]]) -> dict[str, str]:
@@ -622,4 +923,4 @@ def embedding_to_blob(vec: Vector) -> bytes:
         ValueError: The vector has another shape, holds NaN or infinity or, since the
             metric is cosine, is zero, or its dtype cannot be cast.
     """
-    return floats_to_blob(vec, VECTOR_DIM, "<f4", DOUBLE_LENGTHS, cosine=True)
+    return encode_vector(vec, VECTOR_DIM, "float32", "cosine")

@@ -68,9 +68,9 @@ def store_command(
     """HSET of one document."""
     _core.check_metadata(metadata)
     return _core.hset_command(
-        KEY_PREFIX + category_id,
+        _core.document_key(KEY_PREFIX, category_id),
         {
-            "category_id": category_id,
+            "category_id": _core.encode_tags("category_id", category_id, ","),
             "meta_json": _core.encode_json("meta_json", metadata),
             "embedding": _core.embedding_to_blob(centroid),
         },
@@ -84,12 +84,19 @@ def item_commands(item: DangerousCmdItem) -> list[Command]:
 
 def delete_command(category_id: str) -> Command:
     """DEL of one document."""
-    return ("DEL", KEY_PREFIX + category_id)
+    return _core.document_command("DEL", KEY_PREFIX, category_id)
 
 
 def get_command(category_id: str) -> Command:
     """HMGET of the values of one document, then of its vectors."""
-    return ("HMGET", KEY_PREFIX + category_id, "category_id", "meta_json", "embedding")
+    return _core.document_command(
+        "HMGET",
+        KEY_PREFIX,
+        category_id,
+        "category_id",
+        "meta_json",
+        "embedding",
+    )
 
 
 def parse_document(key: str, reply: Any) -> DangerousCmdDocument | None:
@@ -100,7 +107,7 @@ def parse_document(key: str, reply: Any) -> DangerousCmdDocument | None:
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
         "category_id": fields.get("category_id") or key,
-        "embedding": _core.blob_to_vector(reply[-1], 1536, "<f4", np.float32),
+        "embedding": _core.decode_vector(reply[-1], 384, "float32"),
         "metadata": metadata,
     }
 
@@ -113,10 +120,10 @@ def knn_command(
     category_id: TagFilter | None = None,
 ) -> Command:
     """FT.SEARCH for the `knn_k` nearest documents."""
-    _core.check_count("knn_k", knn_k)
-    _core.check_count("ef_runtime", ef_runtime)
+    knn_k = _core.whole_number("knn_k", knn_k, _core.RESULTS_MAX)
+    ef_runtime = _core.whole_number("ef_runtime", ef_runtime, _core.WHOLE_MAX)
     filters = _core.Filters()
-    filters.tag("category_id", category_id)
+    filters.tag("category_id", category_id, ",")
     params = (
         "query_vec",
         _core.embedding_to_blob(query_embedding),
@@ -143,12 +150,12 @@ def range_command(
     category_id: TagFilter | None = None,
 ) -> Command:
     """FT.SEARCH for the documents that score `min_score` or more, at most `limit` of them."""
-    _core.check_count("limit", limit)
+    limit = _core.whole_number("limit", limit, _core.RESULTS_MAX)
     filters = _core.Filters()
     filters.clauses.append(
         "@embedding:[VECTOR_RANGE $radius $query_vec]=>{$YIELD_DISTANCE_AS: __distance}",
     )
-    filters.tag("category_id", category_id)
+    filters.tag("category_id", category_id, ",")
     params = (
         "query_vec",
         _core.embedding_to_blob(query_embedding),

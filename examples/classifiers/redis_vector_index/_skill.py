@@ -123,9 +123,9 @@ def store_command(skill_id: str, vec: Vector, meta: Mapping[str, Any]) -> Comman
     """HSET of one document."""
     _core.check_metadata(meta)
     return _core.hset_command(
-        KEY_PREFIX + skill_id,
+        _core.document_key(KEY_PREFIX, skill_id),
         {
-            "skill_id": skill_id,
+            "skill_id": _core.encode_tags("skill_id", skill_id, ","),
             "name": _core.encode_text("name", _core.given(meta.get("name"), skill_id)),
             "description": _core.encode_text(
                 "description",
@@ -145,14 +145,15 @@ def item_commands(item: SkillItem) -> list[Command]:
 
 def delete_command(skill_id: str) -> Command:
     """DEL of one document."""
-    return ("DEL", KEY_PREFIX + skill_id)
+    return _core.document_command("DEL", KEY_PREFIX, skill_id)
 
 
 def get_command(skill_id: str) -> Command:
     """HMGET of the values of one document, then of its vectors."""
-    return (
+    return _core.document_command(
         "HMGET",
-        KEY_PREFIX + skill_id,
+        KEY_PREFIX,
+        skill_id,
         "skill_id",
         "name",
         "description",
@@ -175,7 +176,7 @@ def parse_document(key: str, reply: Any) -> SkillDocument | None:
             metadata.get("description"),
             default="",
         ),
-        "embedding": _core.blob_to_vector(reply[-1], 1536, "<f4", np.float32),
+        "embedding": _core.decode_vector(reply[-1], 384, "float32"),
         "metadata": metadata,
     }
 
@@ -188,10 +189,10 @@ def knn_command(
     skill_id: TagFilter | None = None,
 ) -> Command:
     """FT.SEARCH for the `knn_k` nearest documents."""
-    _core.check_count("knn_k", knn_k)
-    _core.check_count("ef_runtime", ef_runtime)
+    knn_k = _core.whole_number("knn_k", knn_k, _core.RESULTS_MAX)
+    ef_runtime = _core.whole_number("ef_runtime", ef_runtime, _core.WHOLE_MAX)
     filters = _core.Filters()
-    filters.tag("skill_id", skill_id)
+    filters.tag("skill_id", skill_id, ",")
     params = (
         "query_vec",
         _core.embedding_to_blob(query_embedding),
@@ -218,12 +219,12 @@ def range_command(
     skill_id: TagFilter | None = None,
 ) -> Command:
     """FT.SEARCH for the documents that score `min_score` or more, at most `limit` of them."""
-    _core.check_count("limit", limit)
+    limit = _core.whole_number("limit", limit, _core.RESULTS_MAX)
     filters = _core.Filters()
     filters.clauses.append(
         "@embedding:[VECTOR_RANGE $radius $query_vec]=>{$YIELD_DISTANCE_AS: __distance}",
     )
-    filters.tag("skill_id", skill_id)
+    filters.tag("skill_id", skill_id, ",")
     params = (
         "query_vec",
         _core.embedding_to_blob(query_embedding),

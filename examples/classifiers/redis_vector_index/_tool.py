@@ -114,9 +114,9 @@ def store_command(
     """HSET of one document."""
     _core.check_metadata(metadata)
     return _core.hset_command(
-        KEY_PREFIX + tool_name,
+        _core.document_key(KEY_PREFIX, tool_name),
         {
-            "name": tool_name,
+            "name": _core.encode_tags("name", tool_name, ","),
             "meta_json": _core.encode_json("meta_json", metadata),
             "embedding": _core.embedding_to_blob(centroid),
         },
@@ -130,12 +130,19 @@ def item_commands(item: ToolItem) -> list[Command]:
 
 def delete_command(tool_name: str) -> Command:
     """DEL of one document."""
-    return ("DEL", KEY_PREFIX + tool_name)
+    return _core.document_command("DEL", KEY_PREFIX, tool_name)
 
 
 def get_command(tool_name: str) -> Command:
     """HMGET of the values of one document, then of its vectors."""
-    return ("HMGET", KEY_PREFIX + tool_name, "name", "meta_json", "embedding")
+    return _core.document_command(
+        "HMGET",
+        KEY_PREFIX,
+        tool_name,
+        "name",
+        "meta_json",
+        "embedding",
+    )
 
 
 def parse_document(key: str, reply: Any) -> ToolDocument | None:
@@ -146,7 +153,7 @@ def parse_document(key: str, reply: Any) -> ToolDocument | None:
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
         "name": fields.get("name") or key,
-        "embedding": _core.blob_to_vector(reply[-1], 1536, "<f4", np.float32),
+        "embedding": _core.decode_vector(reply[-1], 384, "float32"),
         "metadata": metadata,
     }
 
@@ -159,10 +166,10 @@ def knn_command(
     name: TagFilter | None = None,
 ) -> Command:
     """FT.SEARCH for the `knn_k` nearest documents."""
-    _core.check_count("knn_k", knn_k)
-    _core.check_count("ef_runtime", ef_runtime)
+    knn_k = _core.whole_number("knn_k", knn_k, _core.RESULTS_MAX)
+    ef_runtime = _core.whole_number("ef_runtime", ef_runtime, _core.WHOLE_MAX)
     filters = _core.Filters()
-    filters.tag("name", name)
+    filters.tag("name", name, ",")
     params = (
         "query_vec",
         _core.embedding_to_blob(query_embedding),
@@ -189,12 +196,12 @@ def range_command(
     name: TagFilter | None = None,
 ) -> Command:
     """FT.SEARCH for the documents that score `min_score` or more, at most `limit` of them."""
-    _core.check_count("limit", limit)
+    limit = _core.whole_number("limit", limit, _core.RESULTS_MAX)
     filters = _core.Filters()
     filters.clauses.append(
         "@embedding:[VECTOR_RANGE $radius $query_vec]=>{$YIELD_DISTANCE_AS: __distance}",
     )
-    filters.tag("name", name)
+    filters.tag("name", name, ",")
     params = (
         "query_vec",
         _core.embedding_to_blob(query_embedding),

@@ -45,7 +45,7 @@ def redisearch_index_doc_count(redis: BlockingRedis, index_name: str) -> int:
         that is away.
     """
     try:
-        reply = redis.execute_command("FT.INFO", index_name)
+        reply = redis.execute_command(*_core.as_bytes(("FT.INFO", index_name)))
     except Exception:  # the contract: whatever fails, the count is -1
         logger.debug("FT.INFO of %s failed", index_name, exc_info=True)
         return -1
@@ -104,6 +104,7 @@ def store_many_benign_tech(
         RedisError: Redis cannot be reached. Earlier batches are stored; storing them
             again does no harm.
     """
+    _core.check_many("items", items)
     work = _core.StoreMany(_benign_tech.item_commands, "category_id", batch_size)
     for item in items:
         if work.add(item):
@@ -153,7 +154,7 @@ def delete_many_benign_tech(
         RedisError: Redis cannot be reached or refuses the command.
     """
     deleted = 0
-    for batch in _core.batches(category_ids, batch_size):
+    for batch in _core.batches("category_ids", category_ids, batch_size):
         replies = _pipelined(
             redis,
             map(_benign_tech.delete_command, batch),
@@ -232,6 +233,7 @@ def knn_many_benign_tech(
             metric is cosine, is zero, or another argument is out of range. Nothing is
             sent then.
     """
+    _core.check_many("query_embeddings", query_embeddings)
     commands = []
     for query in query_embeddings:
         command = _benign_tech.knn_command(
@@ -301,7 +303,10 @@ def iter_benign_tech_category_ids(redis: BlockingRedis) -> Iterator[str]:
     Raises:
         RedisError: Redis cannot be reached or refuses the command.
     """
-    for key in redis.scan_iter(match=_benign_tech.KEY_PATTERN, count=_core.SCAN_COUNT):
+    for key in redis.scan_iter(
+        match=_benign_tech.KEY_PATTERN.encode(),
+        count=_core.SCAN_COUNT,
+    ):
         yield _core.as_str(key).removeprefix(_benign_tech.KEY_PREFIX)
 
 
@@ -369,6 +374,7 @@ def store_many_dangerous_cmds(
         RedisError: Redis cannot be reached. Earlier batches are stored; storing them
             again does no harm.
     """
+    _core.check_many("items", items)
     work = _core.StoreMany(_dangerous_cmd.item_commands, "category_id", batch_size)
     for item in items:
         if work.add(item):
@@ -418,7 +424,7 @@ def delete_many_dangerous_cmds(
         RedisError: Redis cannot be reached or refuses the command.
     """
     deleted = 0
-    for batch in _core.batches(category_ids, batch_size):
+    for batch in _core.batches("category_ids", category_ids, batch_size):
         replies = _pipelined(
             redis,
             map(_dangerous_cmd.delete_command, batch),
@@ -497,6 +503,7 @@ def knn_many_dangerous_cmds(
             metric is cosine, is zero, or another argument is out of range. Nothing is
             sent then.
     """
+    _core.check_many("query_embeddings", query_embeddings)
     commands = []
     for query in query_embeddings:
         command = _dangerous_cmd.knn_command(
@@ -567,7 +574,7 @@ def iter_dangerous_cmd_category_ids(redis: BlockingRedis) -> Iterator[str]:
         RedisError: Redis cannot be reached or refuses the command.
     """
     for key in redis.scan_iter(
-        match=_dangerous_cmd.KEY_PATTERN,
+        match=_dangerous_cmd.KEY_PATTERN.encode(),
         count=_core.SCAN_COUNT,
     ):
         yield _core.as_str(key).removeprefix(_dangerous_cmd.KEY_PREFIX)
@@ -638,6 +645,7 @@ def store_many_skills(
         RedisError: Redis cannot be reached. Earlier batches are stored; storing them
             again does no harm.
     """
+    _core.check_many("items", items)
     work = _core.StoreMany(_skill.item_commands, "skill_id", batch_size)
     for item in items:
         if work.add(item):
@@ -684,7 +692,7 @@ def delete_many_skills(
         RedisError: Redis cannot be reached or refuses the command.
     """
     deleted = 0
-    for batch in _core.batches(skill_ids, batch_size):
+    for batch in _core.batches("skill_ids", skill_ids, batch_size):
         replies = _pipelined(
             redis,
             map(_skill.delete_command, batch),
@@ -761,6 +769,7 @@ def knn_many_skills(
             metric is cosine, is zero, or another argument is out of range. Nothing is
             sent then.
     """
+    _core.check_many("query_embeddings", query_embeddings)
     commands = []
     for query in query_embeddings:
         command = _skill.knn_command(
@@ -829,7 +838,10 @@ def iter_skill_ids(redis: BlockingRedis) -> Iterator[str]:
     Raises:
         RedisError: Redis cannot be reached or refuses the command.
     """
-    for key in redis.scan_iter(match=_skill.KEY_PATTERN, count=_core.SCAN_COUNT):
+    for key in redis.scan_iter(
+        match=_skill.KEY_PATTERN.encode(),
+        count=_core.SCAN_COUNT,
+    ):
         yield _core.as_str(key).removeprefix(_skill.KEY_PREFIX)
 
 
@@ -932,6 +944,7 @@ def store_many_tools(
         RedisError: Redis cannot be reached. Earlier batches are stored; storing them
             again does no harm.
     """
+    _core.check_many("items", items)
     work = _core.StoreMany(_tool.item_commands, "tool_name", batch_size)
     for item in items:
         if work.add(item):
@@ -978,7 +991,7 @@ def delete_many_tools(
         RedisError: Redis cannot be reached or refuses the command.
     """
     deleted = 0
-    for batch in _core.batches(tool_names, batch_size):
+    for batch in _core.batches("tool_names", tool_names, batch_size):
         replies = _pipelined(
             redis,
             map(_tool.delete_command, batch),
@@ -1055,6 +1068,7 @@ def knn_many_tools(
             metric is cosine, is zero, or another argument is out of range. Nothing is
             sent then.
     """
+    _core.check_many("query_embeddings", query_embeddings)
     commands = []
     for query in query_embeddings:
         command = _tool.knn_command(
@@ -1123,7 +1137,10 @@ def iter_tool_names(redis: BlockingRedis) -> Iterator[str]:
     Raises:
         RedisError: Redis cannot be reached or refuses the command.
     """
-    for key in redis.scan_iter(match=_tool.KEY_PATTERN, count=_core.SCAN_COUNT):
+    for key in redis.scan_iter(
+        match=_tool.KEY_PATTERN.encode(),
+        count=_core.SCAN_COUNT,
+    ):
         yield _core.as_str(key).removeprefix(_tool.KEY_PREFIX)
 
 
