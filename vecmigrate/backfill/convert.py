@@ -164,9 +164,7 @@ class Converter:
         return sha1(self._digested % tuple(flat), usedforsecurity=False).digest()[:DIGEST_BYTES]
 
 
-def read_metadata(
-    text: bytes | None, field: str | None = None
-) -> tuple[dict[str, Any] | None, bytes | None]:
+def read_metadata(text: bytes | None, field: str | None = None) -> tuple[dict[str, Any] | None, bytes | None]:
     """The metadata mapping in `text`, and the text that is stored: the same where it is JSON in UTF-8.
 
     Readers take what is stored for UTF-8. So JSON in another encoding that is JSON by its standard (UTF-16,

@@ -189,7 +189,7 @@ def whole_number(name: str, value: Any, largest: int) -> int:
 
 
 def check_many(name: str, items: Any) -> None:
-    """Raise TypeError for one where several are meant: a text, and a mapping, can be iterated over as well."""
+    """Raise TypeError for one where several are meant: texts and mappings can be iterated over too."""
     if isinstance(items, str | bytes | bytearray | memoryview | Mapping):
         raise TypeError(
             f"{name} is {type(items).__name__} (expected an iterable of several; put one into a list)",

@@ -8,6 +8,7 @@ from collections.abc import (
     Mapping,
     Sequence,
     Set,
+    Sized,
 )
 from typing import Any, Final
 
@@ -45,10 +46,10 @@ class Filters:
             raise TypeError(
                 f"the filter {field} is {type(wanted).__name__} (expected a label, or a list of labels)",
             )
-        is_several = isinstance(wanted, Iterable) and not isinstance(wanted, str | bytes)
+        is_one = isinstance(wanted, str | bytes) or not isinstance(wanted, Iterable)
         labels = [
             tag_parameter(field, label, separator, index_empty=index_empty)
-            for label in (wanted if is_several else [wanted])
+            for label in ([wanted] if is_one else wanted)
         ]
         if not labels:
             raise ValueError(
@@ -64,7 +65,8 @@ class Filters:
         """
         if wanted is None:
             return
-        if isinstance(wanted, str | bytes | Mapping | Set) or not hasattr(wanted, "__len__"):
+        is_pair = isinstance(wanted, Sized)
+        if not is_pair or isinstance(wanted, str | bytes | Mapping | Set):
             raise ValueError(
                 f"the filter {field} is {type(wanted).__name__} (expected a pair of smallest and largest;"
                 " None leaves a side open)",

@@ -46,7 +46,7 @@ LABEL_BYTES_MAX: Final = 4096
 JSON_DEPTH_MAX: Final = 127
 
 
-JSON_WHOLE_RANGE: Final = (-(2**63), 2**64 - 1)
+JSON_WHOLE: Final = (-(2**63), 2**64 - 1)
 
 
 # A text that may hold a whole number outside of that range.
@@ -107,7 +107,11 @@ def document_command(name: str, prefix: str, key: str, *words: str) -> Command:
     """A command about one document, which may have been written by others."""
     if not isinstance(key, str):
         raise TypeError(f"the key is {type(key).__name__} (expected text)")
-    return (name, prefix.encode() + utf8("the key", key), *(word.encode() for word in words))
+    return (
+        name,
+        prefix.encode() + utf8("the key", key),
+        *(word.encode() for word in words),
+    )
 
 
 def encode_text(
@@ -175,10 +179,9 @@ def json_tags(
     if isinstance(value, list | tuple | set | frozenset):
         labels = label_list(field, value, separator, index_empty=index_empty)
         return [json_text(field, label) for label in labels]
+    text = encode_text(field, value, default)
     if separator:
-        text = encode_tags(field, value, separator, default)
-    else:
-        text = encode_text(field, value, default)
+        text = encode_tags(field, text, separator)
     return None if text is None else json_text(field, text)
 
 
@@ -242,7 +245,7 @@ def tag_parameter(
     if text is None:
         raise ValueError(f"the filter {field} has the label None (expected some text)")
     if separator:
-        # The server strips the labels of documents in ASCII alone, as `bytes.strip` does, not those of queries.
+        # The server strips the labels of documents, in ASCII alone as `bytes.strip`, not those of queries.
         text = text.strip()
         check_label(field, text)
         if separator.encode() in text:
@@ -379,9 +382,8 @@ def encode_shape(
     if point is not None:
         is_shape = len(shape_points(point)) == 1
     else:
-        is_shape = rings is not None and all(
-            len(set(shape_points(ring))) > 2 for ring in RING.findall(rings)
-        )
+        lines = [shape_points(ring) for ring in RING.findall(rings or b"")]
+        is_shape = bool(lines) and all(len(set(line)) > 2 for line in lines)
     if not is_shape:
         raise ValueError(
             f"field {field!r}: the value is no shape that the index can read"
@@ -476,10 +478,8 @@ def json_set_command(
             parent[path[-1]] = value
     text = json_bytes("the document cannot be stored", document)
     # Both are rare, and can be ruled out fast.
-    if (
-        text.count(b"[") + text.count(b"{") > JSON_DEPTH_MAX
-        or MANY_DIGITS.search(text) is not None
-    ):
+    is_deep = text.count(b"[") + text.count(b"{") > JSON_DEPTH_MAX
+    if is_deep or MANY_DIGITS.search(text) is not None:
         check_json(document, JSON_DEPTH_MAX)
     return ("JSON.SET", key, "$", text)
 
@@ -494,9 +494,7 @@ def check_json(value: Any, depth: int) -> None:
             )
         for inner in value.values() if isinstance(value, Mapping) else value:
             check_json(inner, depth - 1)
-    elif isinstance(value, int) and not (
-        JSON_WHOLE_RANGE[0] <= value <= JSON_WHOLE_RANGE[1]
-    ):
+    elif isinstance(value, int) and not JSON_WHOLE[0] <= value <= JSON_WHOLE[1]:
         raise ValueError(
             "the document cannot be stored: a whole number is out of the range of 64 bits"
             " (expected a smaller one, or a text)",

@@ -46,12 +46,18 @@ WHOLE_RANGES: Final = {"int8": (-128, 127), "uint8": (0, 255)}
 # for the 16-bit types the sum of squares is a float; for float32 it is a double and its root a float; for
 # float64 both are doubles. Below the smallest normal number distances are wrong, then NaN; above the largest
 # they are 1 from everything.
-FLOAT: Final = (float(np.finfo(np.float32).smallest_normal), float(np.finfo(np.float32).max))
+FLOAT: Final = (
+    float(np.finfo(np.float32).smallest_normal),
+    float(np.finfo(np.float32).max),
+)
 
 
 SQUARED_LENGTHS: Final[dict[str, tuple[float, float]]] = {
     "float32": (FLOAT[0] ** 2, FLOAT[1] ** 2),
-    "float64": (float(np.finfo(np.float64).smallest_normal), float(np.finfo(np.float64).max)),
+    "float64": (
+        float(np.finfo(np.float64).smallest_normal),
+        float(np.finfo(np.float64).max),
+    ),
     "float16": FLOAT,
     "bfloat16": FLOAT,
     "int8": (1.0, math.inf),
@@ -82,7 +88,7 @@ def encode_vector(vector: Vector, dims: int, datatype: str, metric: str) -> byte
         type(vector) is np.ndarray
         and vector.dtype == dtype
         and vector.shape == (dims,)
-        and (datatype == "float32" or datatype == "float64")
+        and vector.itemsize > 2
         and SURELY_FINE[0] < np.vdot(vector, vector) < SURELY_FINE[1]
     ):
         # Most vectors are of the stored type already, and of a length that leaves no doubt.
@@ -131,7 +137,8 @@ def encode_vectors(
             good &= (matrix == kept).all(axis=1)
     reasons: list[str | None] = [None] * len(matrix)
     for row in np.flatnonzero(~good):
-        reasons[row] = vector_reason(matrix[row], kept[row], float(squared[row]), datatype, metric)
+        numbers, length = matrix[row], float(squared[row])
+        reasons[row] = vector_reason(numbers, kept[row], length, datatype, metric)
     return blobs, reasons
 
 
@@ -148,7 +155,8 @@ def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
     kinds = set(map(type, vector)) if isinstance(vector, list | tuple) else set()
     if any(issubclass(kind, bool | np.bool_) for kind in kinds):
         raise ValueError(f"the vector holds booleans (expected {dims} real numbers)")
-    if np.ma.is_masked(vector) or any(issubclass(kind, np.ma.MaskedArray) for kind in kinds):
+    holds_masked = any(issubclass(kind, np.ma.MaskedArray) for kind in kinds)
+    if holds_masked or np.ma.is_masked(vector):
         raise ValueError(
             f"the vector has masked numbers (expected {dims} real numbers; fill them in first)",
         )
@@ -165,7 +173,9 @@ def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
     if numbers.dtype.name == "bfloat16":  # of the package ml_dtypes
         return numbers.astype(np.float32)
     if numbers.dtype.kind not in "fiu":
-        raise ValueError(f"the vector is of dtype {numbers.dtype} (expected real numbers)")
+        raise ValueError(
+            f"the vector is of dtype {numbers.dtype} (expected real numbers)",
+        )
     return numbers
 
 
@@ -176,7 +186,8 @@ def to_stored(numbers: npt.NDArray[Any], datatype: str) -> npt.NDArray[Any]:
             return numbers.astype(STORED_AS[datatype])
         bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32)
         # Adding just under half of the dropped part, and its last kept bit, rounds ties to even.
-        return ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype(STORED_AS[datatype])
+        halves = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
+        return halves.astype(STORED_AS[datatype])
 
 
 def widened(stored: npt.NDArray[Any], datatype: str) -> npt.NDArray[Any]:
@@ -198,27 +209,26 @@ def vector_reason(
         return "the vector holds NaN (expected finite numbers)"
     if np.isinf(numbers).any():
         return "the vector holds infinity (expected finite numbers)"
+    expected = f"numbers in the range of {datatype}"
     if datatype in WHOLE_RANGES:
+        smallest, largest = WHOLE_RANGES[datatype]
+        expected = f"whole numbers from {smallest} to {largest} for {datatype}"
         changed = numbers[numbers != kept]
-        if changed.size:
-            smallest, largest = WHOLE_RANGES[datatype]
-            return (
-                f"the vector holds {changed[0]} (expected whole numbers from {smallest} to {largest}"
-                f" for {datatype})"
-            )
-    elif np.isinf(kept).any():
-        return f"the vector holds {numbers[np.isinf(kept)][0]} (expected numbers in the range of {datatype})"
+    else:
+        changed = numbers[np.isinf(kept)]
+    if changed.size:
+        return f"the vector holds {changed[0]} (expected {expected})"
     if metric != "cosine":
         return None
-    low, high = SQUARED_LENGTHS[datatype]
     if not kept.any():
         how = f"becomes zero as {datatype}" if numbers.any() else "is zero"
         return f"the vector {how} (expected a direction, since the metric is cosine)"
-    if squared < low:
-        return f"the vector is too short (expected a squared length of at least {low:.3g} for cosine)"
-    if squared > high:
-        return f"the vector is too long (expected a squared length of at most {high:.3g} for cosine)"
-    return None
+    low, high = SQUARED_LENGTHS[datatype]
+    if low <= squared <= high:
+        return None
+    how, limit = ("short", "least") if squared < low else ("long", "most")
+    length = f"a squared length of at {limit} {low if squared < low else high:.3g}"
+    return f"the vector is too {how} (expected {length} for cosine)"
 
 
 def decode_vector(blob: bytes | None, dims: int, datatype: str) -> Any:
@@ -229,8 +239,9 @@ def decode_vector(blob: bytes | None, dims: int, datatype: str) -> Any:
     stored_as = STORED_AS[datatype]
     if blob is None or len(blob) != dims * stored_as.itemsize:
         return None
+    stored = np.frombuffer(blob, dtype=stored_as)
     with np.errstate(all="ignore"):
-        return widened(np.frombuffer(blob, dtype=stored_as), datatype).astype(READ_AS[datatype])
+        return widened(stored, datatype).astype(READ_AS[datatype])
 
 
 def decode_numbers(numbers: Any, dims: int, datatype: str) -> Any:

@@ -174,7 +174,7 @@ def _knn(client: redis.Redis, index: str, item: VectorField, queries: Numbers) -
     clause = f"*=>[KNN {K} @{attribute} $query{effort}]"
     pipe = client.pipeline(transaction=False)
     for query in queries:
-        # Under the metric of the new index it was found fit; that of the old one must not stop the comparison.
+        # Found fit under the metric of the new index; that of the old one must not stop the comparison.
         blob = encode_vector(query, item.dims, item.datatype, "l2")
         pipe.execute_command(
             "FT.SEARCH", index, clause, "PARAMS", 2, "query", blob,
