@@ -10,6 +10,7 @@ from collections.abc import (
     Set,
     Sized,
 )
+from dataclasses import dataclass
 from typing import Any, Final
 
 from vecmigrate.helpers.common import Command, NumericFilter, TagFilter, as_bytes
@@ -17,6 +18,18 @@ from vecmigrate.helpers.values import number_parameter, real_number, tag_paramet
 
 # The name under which queries return a distance.
 DISTANCE: Final = "__distance"
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """How the index keeps the labels of a tag field.
+
+    `separator` is where texts are split, empty where they are not (JSON without SEPARATOR); `index_empty`:
+    the field is INDEXEMPTY.
+    """
+
+    separator: str
+    index_empty: bool = False
 
 
 class Filters:
@@ -30,9 +43,7 @@ class Filters:
         self,
         field: str,
         wanted: TagFilter | None,
-        separator: str,
-        *,
-        index_empty: bool = False,
+        kept: Labels,
     ) -> None:
         """The field holds this label, or one of these.
 
@@ -47,15 +58,15 @@ class Filters:
                 f"the filter {field} is {type(wanted).__name__} (expected a label, or a list of labels)",
             )
         is_one = isinstance(wanted, str | bytes) or not isinstance(wanted, Iterable)
-        labels = [
-            tag_parameter(field, label, separator, index_empty=index_empty)
+        parameters = [
+            tag_parameter(field, label, kept.separator, index_empty=kept.index_empty)
             for label in ([wanted] if is_one else wanted)
         ]
-        if not labels:
+        if not parameters:
             raise ValueError(
                 f"the filter {field} has no labels (expected at least one, or None)",
             )
-        self.clauses.append(f"@{field}:{{{' | '.join(map(self._param, labels))}}}")
+        self.clauses.append(f"@{field}:{{{' | '.join(map(self._param, parameters))}}}")
 
     def number(self, field: str, wanted: NumericFilter | None) -> None:
         """The field's number lies between the two, both included; None leaves a side open.

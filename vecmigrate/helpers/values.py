@@ -234,16 +234,19 @@ def tag_parameter(
 
     Args:
         field: The field's name, for messages.
-        label: A text, or what else is stored as one: a number, True or False.
+        label: A text; bytes stand for themselves.
         separator: At which the field's labels are split; empty where they are not (JSON without SEPARATOR).
         index_empty: The field is INDEXEMPTY.
 
     Raises:
-        ValueError: No document can hold this label: it is empty, too long, or holds NUL or the separator.
+        ValueError: No document can hold this label: it is no text, is empty or too long, or holds NUL or the
+            separator.
     """
-    text = encode_text(field, label)
-    if text is None:
-        raise ValueError(f"the filter {field} has the label None (expected some text)")
+    if not isinstance(label, str | bytes):
+        raise ValueError(
+            f"the filter {field} has the label {label!r} (expected some text)",
+        )
+    text = encode_text(field, label) or b""
     if separator:
         # The server strips the labels of documents, in ASCII alone as `bytes.strip`, not those of queries.
         text = text.strip()
@@ -267,21 +270,19 @@ def number_parameter(field: str, value: Any) -> float:
     Raises:
         ValueError: It is no number, NaN, or too large for a double. The message names the field.
     """
-    return real_number(f"the filter {field}", value)
+    return real_number(f"a bound of the filter {field}", value)
 
 
 def real_number(what: str, value: Any) -> float:
     """`value` as a double, infinity included; raises ValueError where it is none."""
     if not isinstance(value, Real | np.bool_):
-        raise ValueError(f"{what} has {type(value).__name__} (expected a number)")
+        raise ValueError(f"{what} is {type(value).__name__} (expected a number)")
     try:
         number = float(value)
     except OverflowError:
-        raise ValueError(
-            f"{what} has a number that is too large for a double (expected less)",
-        ) from None
+        raise ValueError(f"{what} is too large for a double (expected less)") from None
     if math.isnan(number):
-        raise ValueError(f"{what} has NaN (expected a number)")
+        raise ValueError(f"{what} is nan (expected a number)")
     return number
 
 

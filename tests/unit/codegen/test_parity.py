@@ -140,12 +140,18 @@ def test_a_backfill_and_a_helper_take_the_same_vectors_and_refuse_the_others_for
     if storage == "hash":
         assert outcome(blobs[kind][1], vector) == expected
         return
-    command = outcome(json_stores[kind].store_command, "key", vector)
+    item = {f"{datatype}_{metric}_id": "key", "embedding": vector}
+    commands: Any = outcome(json_stores[kind].encode_item, item)
     if isinstance(expected, tuple):
-        assert command == expected
+        assert commands == expected
     else:
-        stored = json.loads(command[3])["embedding"]  # type: ignore[index]  # the words of a command
+        stored = json.loads(commands[0][3])["embedding"]
         assert encode_vector(stored, DIMS, datatype, metric) == expected
+
+
+def read(module: ModuleType, reply: list[Any]) -> Any:
+    """The document in a reply of HMGET."""
+    return module.INDEX.document("key", reply, module.read_document)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids="-".join)
@@ -154,12 +160,12 @@ def test_a_vector_is_read_back_as_the_engine_reads_it(
 ):
     module, to_blob = blobs[kind]
     blob = to_blob([1, 2, 3, 100])
-    document = module.parse_document("key", [blob])
+    document = read(module, [blob])
     expected = decode_vector(blob, DIMS, kind[0])
     assert document["embedding"].dtype == expected.dtype
     assert np.array_equal(document["embedding"], expected)
-    assert module.parse_document("key", [blob[:-1]])["embedding"] is None
-    assert module.parse_document("key", [None]) is None
+    assert read(module, [blob[:-1]])["embedding"] is None
+    assert read(module, [None]) is None
 
 
 def everything() -> IndexSpec:
@@ -256,7 +262,8 @@ def test_a_document_holds_the_same_fields_or_is_refused_alike(
     }
 
     def generated() -> dict[str, bytes]:
-        commands = module.store_commands("key", [1, 2], metadata, image=[0, 0, 1], **arguments)
+        given = {"item_id": "key", "embedding": [1, 2], "image": [0, 0, 1], "metadata": metadata}
+        commands = module.encode_item(given | arguments)
         absent = [name.decode() for name in commands[0][2:]] if commands[0][0] == "HDEL" else []
         fields = hset_fields(commands)
         assert not set(absent) & set(fields)
@@ -291,11 +298,14 @@ def test_the_four_specs_write_the_documents_of_the_engine(
 ):
     vector = np.arange(1, 385, dtype=np.float32)
     blob = encode_vector(vector, 384, "float32", "cosine")
+    helpers = spec.helpers
+    item = {spec.key: "key", helpers.vector_parameter: vector, helpers.metadata_parameter: metadata}
     expected = outcome(encode_document, spec, "key", {"embedding": blob}, metadata)
-    words: Any = outcome(sys.modules[f"{four}._{spec.name}"].store_command, "key", vector, metadata)
+    commands: Any = outcome(sys.modules[f"{four}._{spec.name}"].encode_item, item)
     if isinstance(expected, tuple):
-        assert words[0] is expected[0]
+        assert commands[0] is expected[0]
     else:
+        (words,) = commands
         assert words[:2] == ("HSET", f"{spec.prefix}key".encode())
         fields = {name.decode(): value for name, value in zip(words[2::2], words[3::2], strict=True)}
         assert fields == expected
