@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
 from collections.abc import (
     Iterable,
     Mapping,
     Sequence,
     Set,
-    Sized,
 )
 from dataclasses import dataclass
 from typing import Any, Final
@@ -76,17 +77,16 @@ class Filters:
         """
         if wanted is None:
             return
-        is_pair = isinstance(wanted, Sized)
-        if not is_pair or isinstance(wanted, str | bytes | Mapping | Set):
+        bounds: list[Any] = []
+        if not isinstance(wanted, str | bytes | Mapping | Set):
+            with contextlib.suppress(TypeError):
+                bounds = list(itertools.islice(wanted, 3))
+        if len(bounds) != 2:
             raise ValueError(
                 f"the filter {field} is {type(wanted).__name__} (expected a pair of smallest and largest;"
                 " None leaves a side open)",
             )
-        if len(wanted) != 2:
-            raise ValueError(
-                f"the filter {field} has {len(wanted)} numbers (expected a pair of smallest and largest)",
-            )
-        low, high = wanted
+        low, high = bounds
         smallest = -math.inf if low is None else number_parameter(field, low)
         largest = math.inf if high is None else number_parameter(field, high)
         if not (smallest <= largest and smallest < math.inf and largest > -math.inf):
