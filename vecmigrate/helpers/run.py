@@ -255,14 +255,14 @@ def note_failure(search: Search, error: Exception) -> None:
 async def iterate(redis: AsyncRedis, index: Index) -> AsyncIterator[str]:
     """The keys that have documents, as SCAN comes across them."""
     pattern = index.scan_pattern.encode()
-    async for key in redis.scan_iter(match=pattern, count=SCAN_COUNT):
+    async for key in redis.scan_iter(match=pattern, count=SCAN_COUNT, **AS_BYTES):
         yield as_str(key).removeprefix(index.prefixes[0])
 
 
 def iterate_blocking(redis: BlockingRedis, index: Index) -> Iterator[str]:
     """The blocking twin of `iterate`."""
     pattern = index.scan_pattern.encode()
-    for key in redis.scan_iter(match=pattern, count=SCAN_COUNT):
+    for key in redis.scan_iter(match=pattern, count=SCAN_COUNT, **AS_BYTES):
         yield as_str(key).removeprefix(index.prefixes[0])
 
 

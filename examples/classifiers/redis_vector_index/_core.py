@@ -81,7 +81,7 @@ class AsyncRedis(Protocol):
 
     def pipeline(self, transaction: bool = ...) -> AsyncPipeline: ...
 
-    def scan_iter(self, match: Any = ..., count: int = ...) -> AsyncIterator[Any]: ...
+    def scan_iter(self, **options: Any) -> AsyncIterator[Any]: ...
 
 
 class BlockingPipeline(Protocol):
@@ -99,7 +99,7 @@ class BlockingRedis(Protocol):
 
     def pipeline(self, transaction: bool = ...) -> BlockingPipeline: ...
 
-    def scan_iter(self, match: Any = ..., count: int = ...) -> Iterator[Any]: ...
+    def scan_iter(self, **options: Any) -> Iterator[Any]: ...
 
 
 class StoreFailure(TypedDict):
@@ -1715,14 +1715,14 @@ def note_failure(search: Search, error: Exception) -> None:
 async def iterate(redis: AsyncRedis, index: Index) -> AsyncIterator[str]:
     """The keys that have documents, as SCAN comes across them."""
     pattern = index.scan_pattern.encode()
-    async for key in redis.scan_iter(match=pattern, count=SCAN_COUNT):
+    async for key in redis.scan_iter(match=pattern, count=SCAN_COUNT, **AS_BYTES):
         yield as_str(key).removeprefix(index.prefixes[0])
 
 
 def iterate_blocking(redis: BlockingRedis, index: Index) -> Iterator[str]:
     """The blocking twin of `iterate`."""
     pattern = index.scan_pattern.encode()
-    for key in redis.scan_iter(match=pattern, count=SCAN_COUNT):
+    for key in redis.scan_iter(match=pattern, count=SCAN_COUNT, **AS_BYTES):
         yield as_str(key).removeprefix(index.prefixes[0])
 
 
