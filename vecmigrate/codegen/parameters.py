@@ -124,7 +124,8 @@ def _search_arguments(view: SpecView, query: str | None, own: Iterable[str]) -> 
 def filter_call(value: ValueView, filters: str) -> str:
     """The statement that adds a condition to the local `filters`."""
     kind = "tag" if value.filter_type == "TagFilter" else "number"
-    return f"{filters}.{kind}({quote(value.name)}, {value.filter_parameter})"
+    said = "" if value.said == value.name else f", {quote(value.said)}"
+    return f"{filters}.{kind}({quote(value.name)}, {value.filter_parameter}{said})"
 
 
 def about_filter(value: ValueView) -> str:

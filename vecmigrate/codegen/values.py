@@ -65,9 +65,16 @@ class ValueView:
     @property
     def returned(self) -> tuple[str, ...]:
         """The words of RETURN that ask for the field under its name."""
-        if isinstance(self.field, JsonField) or not self.field.indexed:
-            return (self.path,) if self.path == self.name else (self.path, "AS", self.name)
-        return (self.name,)
+        is_known = self.field.indexed and not isinstance(self.field, JsonField)
+        there = self.field.attribute if is_known else self.path
+        return (there,) if there == self.name else (there, "AS", self.name)
+
+    @property
+    def said(self) -> str:
+        """What queries call the field, behind their @."""
+        from vecmigrate.helpers.queries import query_name  # takes numpy to import
+
+        return query_name(self.field.attribute)
 
     @property
     def about(self) -> str:

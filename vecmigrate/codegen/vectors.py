@@ -54,6 +54,7 @@ class VectorView:
     """One vector field: how it is stored and read, and how it is searched."""
 
     name: str
+    attribute: str
     parameter: str
     dims: int
     datatype: Datatype
@@ -129,11 +130,20 @@ class VectorView:
     def knn_text(self, filters: str, distance: str) -> str:
         """The query for the nearest neighbours, as an f-string that begins with the local `filters`."""
         ef_runtime = "" if self.ef_runtime is None else " EF_RUNTIME $ef_runtime"
-        return f'f"{{{filters}.query}}=>[KNN $knn_k @{self.name} $query_vec{ef_runtime} AS {distance}]"'
+        knn = quote(f"=>[KNN $knn_k @{self.said} $query_vec{ef_runtime} AS {distance}]")
+        # Doubled braces are plain ones in an f-string.
+        return f"f{knn[0]}{{{filters}.query}}{knn[1:].replace('{', '{{').replace('}', '}}')}"
+
+    @property
+    def said(self) -> str:
+        """What queries call the field, behind their @."""
+        from vecmigrate.helpers.queries import query_name  # takes numpy to import
+
+        return query_name(self.attribute)
 
     def range_text(self, distance: str) -> str:
         """The part of a query that asks for all within a radius, with `distance` as name of the distance."""
-        return f"@{self.name}:[VECTOR_RANGE $radius $query_vec]=>{{$YIELD_DISTANCE_AS: {distance}}}"
+        return f"@{self.said}:[VECTOR_RANGE $radius $query_vec]=>{{$YIELD_DISTANCE_AS: {distance}}}"
 
 
 def vector_view(
@@ -155,6 +165,7 @@ def vector_view(
         to_blob = f"{field.name}_to_blob" if field.name != "embedding" else "embedding_to_blob_"
     return VectorView(
         name=field.name,
+        attribute=field.attribute,
         parameter=spec.helpers.vector_parameter if is_first else fresh(field.name, reserved),
         dims=field.dims,
         datatype=field.datatype,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import (
     Sequence,
 )
@@ -13,6 +14,17 @@ from vecmigrate.helpers.common import Command, NumericFilter, TagFilter
 # The name under which queries return a distance.
 DISTANCE: Final = "__distance"
 
+# What a query reads as a part of its syntax: all of ASCII but letters, digits and the underscore.
+SYNTAX: Final = re.compile(r"([\x00-/:-@\[-^`{-\x7f])")
+
+
+def query_name(attribute: str) -> str:
+    r"""An attribute as queries say it behind their @: `user.name` as `user\.name`, `$.a` as `\$\.a`.
+
+    Letters and signs beyond ASCII stay as they are: the server takes no backslash before them.
+    """
+    return SYNTAX.sub(r"\\\1", attribute)
+
 
 class Filters:
     """Conditions that a document must meet. Values travel as parameters, never in the query's text."""
@@ -21,8 +33,11 @@ class Filters:
         self.clauses: list[str] = []
         self.params: list[str | float] = []
 
-    def tag(self, field: str, wanted: TagFilter | None) -> None:
-        """The field holds this label, or one of these."""
+    def tag(self, field: str, wanted: TagFilter | None, said: str = "") -> None:
+        """The field holds this label, or one of these.
+
+        `said` is what queries call the field where that is not its name, as `query_name` makes it.
+        """
         if wanted is None:
             return
         labels = [wanted] if isinstance(wanted, str) else list(wanted)
@@ -37,9 +52,9 @@ class Filters:
                 )
         # The server strips the labels of documents, but not those of queries.
         names = " | ".join(self._param(label.strip()) for label in labels)
-        self.clauses.append(f"@{field}:{{{names}}}")
+        self.clauses.append(f"@{said or field}:{{{names}}}")
 
-    def number(self, field: str, wanted: NumericFilter | None) -> None:
+    def number(self, field: str, wanted: NumericFilter | None, said: str = "") -> None:
         """The field's number lies between the two, both included; None leaves a side open."""
         if wanted is None:
             return
@@ -51,7 +66,7 @@ class Filters:
                 f"the filter {field} is ({low}, {high}) (expected smallest, largest)",
             )
         self.clauses.append(
-            f"@{field}:[{self._param(smallest)} {self._param(largest)}]",
+            f"@{said or field}:[{self._param(smallest)} {self._param(largest)}]",
         )
 
     def _param(self, value: str | float) -> str:

@@ -65,8 +65,8 @@ def propose(
         chosen = field_name(given, name, fields)
         if chosen != given:
             notes.append(
-                f"the attribute {given!r} cannot be the name of a field and is called {chosen!r}: queries of "
-                "the index as it is say the old name"
+                f"the attribute {given!r} cannot be the name of a field in Python: the field is called "
+                f"{chosen!r} there, and `attribute` says what the index goes on calling it"
             )
         fields[chosen] = _field(attribute, chosen, storage)
         if str(attribute.get("compression", "")).upper() == "GLOBALSQ8":
@@ -169,8 +169,11 @@ def _index(definition: Mapping[str, Any], info: Info) -> dict[str, Any]:
 def _field(attribute: Mapping[str, Any], name: str, storage: str) -> dict[str, Any]:
     kind = str(attribute["type"]).lower()
     field: dict[str, Any] = {"type": kind}
-    path = str(attribute.get("identifier", attribute["attribute"]))
-    if path != default_path(name, storage):
+    given = str(attribute["attribute"])
+    if given != name:
+        field["attribute"] = given
+    path = str(attribute.get("identifier", given))
+    if path != default_path(given, storage):
         field["path"] = path
     flags = set(attribute.get("flags", ()))
     if kind == "vector":

@@ -81,20 +81,27 @@ Algorithm: TypeAlias = Flat | Hnsw | SvsVamana
 class FieldBase:
     """What every field has.
 
-    `name` is the attribute that queries and results use; `path` is where the value lies in the document:
-    the name of the hash field, or a JSON path. `indexed` is false for values that are stored only.
+    `name` is what Python calls the field: parameters, filters, the keys of results. `attribute` is what the
+    index calls it, and so what queries say; where it is not given it is `name`. `path` is where the value
+    lies in the document: the name of the hash field, or a JSON path. FT.CREATE says `path AS attribute`.
+    `indexed` is false for values that are stored only.
     `location` is where the spec declares the field and `renamed_from` what it says the field was called
     before; they take no part in comparisons.
     """
 
     name: str
     path: str
+    attribute: str = ""
     source: ValueSource = "argument"
     default: str | int | float | None = None
     default_from_key: bool = False
     indexed: bool = True
     renamed_from: str | None = field(default=None, compare=False)
     location: Location | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.attribute:
+            object.__setattr__(self, "attribute", self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,12 +134,14 @@ def propose(
         chosen = field_name(given["name"], name, fields)
         if chosen != given["name"]:
             notes.append(
-                f"the field {given['name']!r} cannot be called that in a spec and is called {chosen!r}: "
-                "queries of RedisVL's index say the old name"
+                f"the field {given['name']!r} cannot be called that in Python: it is called {chosen!r} there, "
+                "and `attribute` says what the index goes on calling it"
             )
         where = given.get("path") if storage == "json" else given["name"]
-        where = where or default_path(given["name"], storage)
-        place = {} if where == default_path(chosen, storage) else {"path": where}
+        where = where or (f"$.{given['name']}" if storage == "json" else given["name"])
+        place = {} if chosen == given["name"] else {"attribute": given["name"]}
+        if where != default_path(given["name"], storage):
+            place["path"] = where
         fields[chosen] = {"type": field.pop("type"), **place, **field}
     if findings.failed or prefix is None:
         return None

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from vecmigrate.spec import defaults
 from vecmigrate.spec.clashes import check_names
-from vecmigrate.spec.implied import default_path
+from vecmigrate.spec.implied import attribute_of, path_of
 from vecmigrate.spec.paths import PathUse, json_keys, written_names
 from vecmigrate.spec.problems import Findings, KeyPath
 
@@ -15,6 +15,7 @@ MAX_TEXT_FIELDS: Final = 128
 
 # Options of the index, which a field that is not indexed cannot have.
 _INDEX_OPTIONS: Final = (
+    "attribute",
     "weight",
     "nostem",
     "phonetic",
@@ -30,6 +31,9 @@ _INDEX_OPTIONS: Final = (
 )
 # What says how a value is stored, and so has no place in a field that is only indexed.
 _STORE_OPTIONS: Final = ("from", "default", "default_from")
+
+# What queries call the distance, as `vecmigrate.helpers.queries` has it, which takes numpy to import.
+DISTANCE: Final = "__distance"
 
 _Fields = Mapping[str, Mapping[str, Any]]
 
@@ -69,6 +73,7 @@ def check_rules(mapping: Mapping[str, Any], findings: Findings, *, names: bool =
         _check_options(("fields", name), field, findings)
     _check_metadata(fields, findings)
     _check_text_count(fields, findings)
+    _check_attributes(fields, findings)
     _check_renames(mapping, findings)
     _check_prefixes(mapping["index"].get("prefix"), findings)
     _check_aliases(mapping["index"], findings)
@@ -175,6 +180,26 @@ def _check_metadata(fields: _Fields, findings: Findings) -> None:
         )
 
 
+def _check_attributes(fields: _Fields, findings: Findings) -> None:
+    """Attributes are apart from each other, and from the words that queries have for themselves."""
+    owners: dict[str, str] = {}
+    for name, field in fields.items():
+        attribute = attribute_of(name, field)
+        said = "attribute" in field
+        path: KeyPath = ("fields", name, "attribute") if said else ("fields", name)
+        if attribute == DISTANCE:
+            message = f"the attribute `{attribute}` is what queries call the distance"
+            findings.add("reserved-word", path, message, "another attribute", at_key=not said)
+        elif attribute.upper() == "AS":
+            message = f"no query can ask for the attribute `{attribute}`, which RETURN reads as its word AS"
+            findings.add("reserved-word", path, message, "another attribute", at_key=not said)
+        if field["type"] != "json" and field.get("index", True):
+            other = owners.setdefault(attribute, name)
+            if other != name:
+                message = f"the fields `{other}` and `{name}` have one attribute, `{attribute}`"
+                findings.add("duplicate-field", path, message, "an attribute of its own for each", at_key=not said)
+
+
 def _check_renames(mapping: Mapping[str, Any], findings: Findings) -> None:
     if "name" in mapping and mapping.get("renamed_from") == mapping["name"]:
         message = f"`renamed_from` is the name that the spec has now, `{mapping['name']}`"
@@ -238,7 +263,7 @@ def _check_index_paths(index: Mapping[str, Any], storage: str, findings: Finding
 def _check_paths(fields: _Fields, storage: str, findings: Findings) -> None:
     uses = []
     for name, field in fields.items():
-        path = field.get("path", default_path(name, storage))
+        path = path_of(name, field, storage)
         if storage == "json" and not path.startswith("$"):
             findings.add(
                 "bad-path",
@@ -292,8 +317,8 @@ def _check_duplicates(fields: _Fields, storage: str, findings: Findings) -> None
     for name, field in fields.items():
         if field.get("index") is False or field["type"] == "json":
             continue
-        path = field.get("path", default_path(name, storage))
-        apart = {"path", "renamed_from", *_STORE_OPTIONS}
+        path = path_of(name, field, storage)
+        apart = {"path", "attribute", "renamed_from", *_STORE_OPTIONS}
         options = {key: value for key, value in field.items() if key not in apart}
         same = repr((path, sorted(options.items(), key=lambda item: item[0])))
         if same in seen:

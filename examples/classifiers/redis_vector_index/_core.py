@@ -427,8 +427,11 @@ class Filters:
         self.clauses: list[str] = []
         self.params: list[str | float] = []
 
-    def tag(self, field: str, wanted: TagFilter | None) -> None:
-        """The field holds this label, or one of these."""
+    def tag(self, field: str, wanted: TagFilter | None, said: str = "") -> None:
+        """The field holds this label, or one of these.
+
+        `said` is what queries call the field where that is not its name, as `query_name` makes it.
+        """
         if wanted is None:
             return
         labels = [wanted] if isinstance(wanted, str) else list(wanted)
@@ -443,9 +446,9 @@ class Filters:
                 )
         # The server strips the labels of documents, but not those of queries.
         names = " | ".join(self._param(label.strip()) for label in labels)
-        self.clauses.append(f"@{field}:{{{names}}}")
+        self.clauses.append(f"@{said or field}:{{{names}}}")
 
-    def number(self, field: str, wanted: NumericFilter | None) -> None:
+    def number(self, field: str, wanted: NumericFilter | None, said: str = "") -> None:
         """The field's number lies between the two, both included; None leaves a side open."""
         if wanted is None:
             return
@@ -457,7 +460,7 @@ class Filters:
                 f"the filter {field} is ({low}, {high}) (expected smallest, largest)",
             )
         self.clauses.append(
-            f"@{field}:[{self._param(smallest)} {self._param(largest)}]",
+            f"@{said or field}:[{self._param(smallest)} {self._param(largest)}]",
         )
 
     def _param(self, value: str | float) -> str:

@@ -64,17 +64,17 @@ def test_the_base_has_no_findings(tmp_path: Path, base: str):
         (
             "    m: 16",
             "    ef_runtme: 16",
-            "unknown-key 19:5: unknown key `ef_runtme` in the hnsw vector field `embedding` (expected one of path, datatype, m, ef_construction, ef_runtime, epsilon, initial_cap, index_missing, renamed_from); did you mean `ef_runtime`?",
+            "unknown-key 19:5: unknown key `ef_runtme` in the hnsw vector field `embedding` (expected one of attribute, path, datatype, m, ef_construction, ef_runtime, epsilon, initial_cap, index_missing, renamed_from); did you mean `ef_runtime`?",
         ),
         (
             "algorithm: hnsw",
             "algorithm: flat",
-            "unknown-key 19:5: unknown key `m` in the flat vector field `embedding` (expected one of path, datatype, block_size, initial_cap, index_missing, renamed_from); it belongs to hnsw",
+            "unknown-key 19:5: unknown key `m` in the flat vector field `embedding` (expected one of attribute, path, datatype, block_size, initial_cap, index_missing, renamed_from); it belongs to hnsw",
         ),
         (
             "{type: numeric}",
             "{type: numeric, separator: ;}",
-            "unknown-key 10:26: unknown key `separator` in the numeric field `price` (expected one of path, from, default, index, index_missing, sortable, noindex, renamed_from); it belongs to tag fields",
+            "unknown-key 10:26: unknown key `separator` in the numeric field `price` (expected one of attribute, path, from, default, index, index_missing, sortable, noindex, renamed_from); it belongs to tag fields",
         ),
         (
             "key: skill_id",
@@ -276,12 +276,12 @@ def test_the_base_has_no_findings(tmp_path: Path, base: str):
         (
             "  title:",
             "  from:",
-            "reserved-word 9:3: `from` is a Python keyword (expected another name); call it `from_` and say `path: from`",
+            "reserved-word 9:3: `from` is a Python keyword (expected another name); call it `from_` and say `attribute: from`",
         ),
         (
             "  title:",
             "  len:",
-            "reserved-word 9:3: `len` cannot be used: generated code needs it for itself (expected another name); call it `len_` and say `path: len`",
+            "reserved-word 9:3: `len` cannot be used: generated code needs it for itself (expected another name); call it `len_` and say `attribute: len`",
         ),
         (
             "  on_error: empty",
@@ -302,12 +302,12 @@ def test_the_base_has_no_findings(tmp_path: Path, base: str):
         (
             "  title:",
             "  score:",
-            "name-collision 9:3: the field `score` would have the name that results use for the similarity (expected another name); call it `skill_score` and say `path: score`",
+            "name-collision 9:3: the field `score` would have the name that results use for the similarity (expected another name); call it `skill_score` and say `attribute: score`",
         ),
         (
             "  title:",
             "  metadata:",
-            "name-collision 9:3: the field `metadata` would have the name that results use for the metadata (expected another name); call it `skill_metadata` and say `path: metadata`",
+            "name-collision 9:3: the field `metadata` would have the name that results use for the metadata (expected another name); call it `skill_metadata` and say `attribute: metadata`",
         ),
         (
             "skill_id: {type: tag, from: key}",
