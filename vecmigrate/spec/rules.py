@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ _INDEX_OPTIONS: Final = (
 # What says how a value is stored, and so has no place in a field that is only indexed.
 _STORE_OPTIONS: Final = ("from", "default", "default_from")
 
+_BACKSLASH_BEFORE_SIGN: Final = re.compile(r"\\[\x00-/:-@\[-`{-\x7f]")
 # What queries call the distance, as `vecmigrate.helpers.queries` has it, which takes numpy to import.
 DISTANCE: Final = "__distance"
 
@@ -187,17 +189,27 @@ def _check_attributes(fields: _Fields, findings: Findings) -> None:
         attribute = attribute_of(name, field)
         said = "attribute" in field
         path: KeyPath = ("fields", name, "attribute") if said else ("fields", name)
-        if attribute == DISTANCE:
-            message = f"the attribute `{attribute}` is what queries call the distance"
-            findings.add("reserved-word", path, message, "another attribute", at_key=not said)
-        elif attribute.upper() == "AS":
-            message = f"no query can ask for the attribute `{attribute}`, which RETURN reads as its word AS"
+        why = _unsayable(attribute)
+        if why is not None:
+            message = f"no query can use the attribute `{attribute}`: {why}"
             findings.add("reserved-word", path, message, "another attribute", at_key=not said)
         if field["type"] != "json" and field.get("index", True):
             other = owners.setdefault(attribute, name)
             if other != name:
                 message = f"the fields `{other}` and `{name}` have one attribute, `{attribute}`"
                 findings.add("duplicate-field", path, message, "an attribute of its own for each", at_key=not said)
+
+
+def _unsayable(attribute: str) -> str | None:
+    """Why no query could name that attribute; None where it can."""
+    if attribute == DISTANCE:
+        return "searches give the distance that name"
+    if attribute.upper() == "AS":
+        return "RETURN reads it as its word AS"
+    # Names in queries are unescaped twice: `a\.b` is looked for as `a.b`, however it is escaped.
+    if _BACKSLASH_BEFORE_SIGN.search(attribute):
+        return "the server drops a backslash that stands before a sign"
+    return None
 
 
 def _check_renames(mapping: Mapping[str, Any], findings: Findings) -> None:
