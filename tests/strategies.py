@@ -217,7 +217,11 @@ def spec_mappings(
     for field_name, field in fields:
         if draw(st.sampled_from([False, False, True])):
             field["path"] = draw(_paths(field_name, field, storage))
-        if field["type"] != "json" and field.get("index", True) and draw(st.sampled_from([False, False, True])):
+        if (
+            field["type"] != "json"
+            and field.get("index", True)
+            and draw(st.sampled_from([False, False, True]))
+        ):
             field["attribute"] = draw(_attribute_names(field_name, storage))
     mapping: dict[str, Any] = {
         "version": 1,

@@ -23,7 +23,24 @@ BLOB = np.array(NEAR, dtype="<f4").tobytes()
 VECTOR = "VECTOR HNSW 6 TYPE FLOAT32 DIM 3 DISTANCE_METRIC COSINE".split()
 ODD = [
     *("score", "metadata", "from", "user.name", "meta-key", "__key", "knn_k", "limit", "redis", "id"),
-    *("a b", "x:y", "1a", "a@b", "{a}", "a|b", "(x)", "*", "@x", "x$", "a%b", "a;b", "ns/x", "~a", "-a", "a=>b"),
+    *(
+        "a b",
+        "x:y",
+        "1a",
+        "a@b",
+        "{a}",
+        "a|b",
+        "(x)",
+        "*",
+        "@x",
+        "x$",
+        "a%b",
+        "a;b",
+        "ns/x",
+        "~a",
+        "-a",
+        "a=>b",
+    ),
     *("é", "große", "名前", "a😀", "a\u00a0b", "or", "Score", "AND"),
     *("a\\b", "\\", "\\x", "x\\", 'a"b', "a'b", "$x"),
 ]
@@ -70,8 +87,9 @@ def test_every_attribute_is_stored_found_filtered_and_returned_under_the_name(
     for number in range(len(VECTORS)):
         knn, near = package.knn_search_items, package.range_search_items
         if number:
-            knn, near = getattr(package, f"knn_search_items_by_vec_{number}"), getattr(
-                package, f"range_search_items_by_vec_{number}"
+            knn, near = (
+                getattr(package, f"knn_search_items_by_vec_{number}"),
+                getattr(package, f"range_search_items_by_vec_{number}"),
             )
         assert [hit["item_id"] for hit in knn(any_client, NEAR, knn_k=5)] == ["a", "b"]
         assert [hit["item_id"] for hit in near(any_client, FAR, min_score=0.5)] == ["b"]
@@ -82,7 +100,10 @@ def test_every_attribute_is_stored_found_filtered_and_returned_under_the_name(
         assert stored[f"size_{number}"] == number
         (hit,) = package.range_search_items(any_client, NEAR, min_score=0, **wanted)
         assert f"b{number}" in hit[f"label_{number}"], attribute
-        assert package.knn_search_items(any_client, NEAR, knn_k=5, **{f"size_{number}": (number + 1, None)}) == []
+        assert (
+            package.knn_search_items(any_client, NEAR, knn_k=5, **{f"size_{number}": (number + 1, None)})
+            == []
+        )
 
 
 def test_names_and_attributes_that_are_each_others_stay_apart(client: redis.Redis, tmp_path: Path) -> None:
@@ -199,6 +220,99 @@ def test_the_index_of_a_library_is_adopted_as_it_is(
             filters[item.name] = value
         assert (hit[item.name], stored[item.name]) == (value, value)
     assert package.knn_search_docs(client, NEAR, knn_k=5, **filters) == [hit]
+    # What helpers store lies where the library looks for it.
+    assert list(getattr(package, spec.helpers.scan)(client)) == [hit[spec.key]]
+    package.delete_doc(client, hit[spec.key])
+    assert not client.exists(key)
+    values = {name: value for name, value in stored.items() if name != spec.key and value is not None}
+    package.store_doc(client, hit[spec.key], values.pop(spec.vector.name), **values)
+    assert client.exists(key)
+    assert package.knn_search_docs(client, NEAR, knn_k=5, **filters) == [hit]
+
+
+def test_an_index_without_a_prefix_is_adopted_and_rebuilt(cli, client: redis.Redis, tmp_path: Path) -> None:
+    client.execute_command(*f"FT.CREATE everything SCHEMA user.name TAG vec {' '.join(VECTOR)}".split())
+    for number in range(20):
+        client.hset(f"docs:{number}", mapping={"user.name": f"u{number}", "vec": BLOB})
+    client.hset("settings", "theme", "dark")
+    cli("init", "-t", "empty")
+    told = cli("introspect", "everything", "--no-aliases", "--name", "doc")
+    assert "20 of 20 documents looked at lie under 'docs:', so helpers store there" in told
+    cli("revision", "--autogenerate", "-m", "take over", "--rev-id", "0001")
+    assert "adopted" in cli("upgrade")
+    assert "no drift" in cli("drift")
+    path = tmp_path / "specs" / "doc.yaml"
+    path.write_text(path.read_text().replace("m: 16", "m: 24"))
+    cli("revision", "--autogenerate", "-m", "wider", "--rev-id", "0002")
+    cli("upgrade")
+    assert "no drift" in cli("drift")
+    info = reply.parse_info(client.execute_command("FT.INFO", "everything"))
+    assert info["index_definition"]["prefixes"] == [""]
+    (spec,) = load_specs([tmp_path / "specs"]).specs
+    package = make_package(tmp_path, spec).sync
+    assert len(package.knn_search_docs(client, NEAR, knn_k=50)) == 20
+    (hit,) = package.knn_search_docs(client, NEAR, knn_k=50, user_name="u7")
+    assert hit["doc_id"] == "7"
+    package.store_doc(client, "new", FAR, user_name="ann")
+    assert client.hget("docs:new", "user.name") == b"ann"
+    assert len(package.scan_doc_ids(client)) == 21
+    package.delete_doc(client, "new")
+    assert client.exists("settings")
+
+
+def test_two_indexes_over_the_same_documents(cli, client: redis.Redis, tmp_path: Path) -> None:
+    cli("init", "-t", "empty")
+    for name, vector in (("small", "short_vec"), ("large", "long_vec")):
+        dims = 3 if name == "small" else 4
+        text = f"""version: 1
+name: {name}
+index: {{name: "idx:{name}", prefix: "doc:"}}
+key: doc_id
+fields:
+  title: {{type: tag}}
+  {vector}: {{type: vector, dims: {dims}}}
+"""
+        (tmp_path / "specs").mkdir(exist_ok=True)
+        (tmp_path / "specs" / f"{name}.yaml").write_text(text)
+    assert "both indexes hold the same documents" in cli("validate")
+    cli("generate")
+    cli("revision", "--autogenerate", "-m", "both", "--rev-id", "0001")
+    cli("upgrade")
+    package = make_package(tmp_path, *load_specs([tmp_path / "specs"]).specs).sync
+    package.store_small(client, "a", NEAR, title="t")
+    package.store_large(client, "a", [*NEAR, 0], title="t")
+    package.store_small(client, "b", NEAR)
+    assert [hit["doc_id"] for hit in package.knn_search_larges(client, [*NEAR, 0], knn_k=5, title="t")] == [
+        "a"
+    ]
+    assert sorted(hit["doc_id"] for hit in package.knn_search_smalls(client, NEAR, knn_k=5)) == ["a", "b"]
+    path = tmp_path / "specs" / "large.yaml"
+    path.write_text(path.read_text().replace("dims: 4", "dims: 4, m: 32"))
+    cli("revision", "--autogenerate", "-m", "wider", "--rev-id", "0002")
+    cli("upgrade")
+    assert "no drift in 2 indexes" in cli("drift")
+
+
+@pytest.mark.parametrize(
+    ("create", "document", "why"),
+    [
+        ("SCHEMA AS TAG", {}, "RETURN reads it as its word AS"),
+        ("SCHEMA f AS __distance TAG", {}, "searches give the distance that name"),
+        ("SCHEMA f AS a\\.b TAG", {}, "the server drops a backslash that stands before a sign"),
+        ("SCHEMA f TAG", {"77": {"v": BLOB}}, "nothing says what the keys of documents begin with"),
+        ("PREFIX 2 a: b: SCHEMA f AS one TAG f AS two TAG", {}, "indexes `f` just as `one` does"),
+    ],
+)
+def test_what_cannot_be_adopted_says_why_in_the_first_message(
+    cli, client: redis.Redis, tmp_path: Path, create: str, document: dict[str, Any], why: str
+) -> None:
+    client.execute_command(*f"FT.CREATE odd {create} v {' '.join(VECTOR)}".split())
+    for key, fields in document.items():
+        client.hset(key, mapping=fields)
+    cli("init", "-t", "empty")
+    told = cli("introspect", "odd", "--no-aliases", code=3)
+    assert why in told.splitlines()[0]
+    assert not list(tmp_path.rglob("*.yaml"))
 
 
 def test_a_name_in_python_changes_without_a_migration_and_an_attribute_by_a_rebuild(
@@ -220,7 +334,9 @@ def test_a_name_in_python_changes_without_a_migration_and_an_attribute_by_a_rebu
     assert "nothing" in cli("revision", "--autogenerate", "-m", "another name", "--rev-id", "0002")
     cli("check")
     assert "no drift" in cli("drift")
-    spec.write_text(spec.read_text().replace("attribute: user.name}", "attribute: author.name, path: user.name}"))
+    spec.write_text(
+        spec.read_text().replace("attribute: user.name}", "attribute: author.name, path: user.name}")
+    )
     # The migrations know the field by its first name, so two changes at once leave a doubt.
     told = cli("revision", "--autogenerate", "-m", "another attribute", "--rev-id", "0003", code=3)
     assert "say `renamed_from: user_name` in doc.author" in told

@@ -93,7 +93,7 @@ def _of_index(change: Change, old: IndexSpec, new: IndexSpec) -> Effect:
         )
     if change.option == "index.storage":
         return _both("documents are stored in another form")
-    if change.option == "index.prefix" and old.prefix != new.prefix:
+    if change.option in ("index.prefix", "index.store_prefix") and old.prefix != new.prefix:
         return _both("documents are stored under another prefix")
     return _NONE
 

@@ -35,7 +35,18 @@ _WHOLE_NUMBERS: Final = frozenset({"int8", "uint8"})
 
 _STORED: Final = {"source": "from", "default": "default", "default_from_key": "default_from"}
 _APART: Final = frozenset(
-    {*_STORED, "name", "path", "attribute", "indexed", "algorithm", "dims", "datatype", "renamed_from", "location"}
+    {
+        *_STORED,
+        "name",
+        "path",
+        "attribute",
+        "indexed",
+        "algorithm",
+        "dims",
+        "datatype",
+        "renamed_from",
+        "location",
+    }
 )
 
 

@@ -192,7 +192,8 @@ Field: TypeAlias = TextField | TagField | NumericField | GeoField | GeoShapeFiel
 class IndexOptions:
     """Everything that FT.CREATE says before SCHEMA.
 
-    `name` is what applications query: an alias, or with `alias` false the index itself. `aliases` are further
+    `name` is what applications query: an alias, or with `alias` false the index itself. `store_prefix` is what
+    documents lie under, where that is longer than the prefix of the index. `aliases` are further
     names that lead to it; None means that nobody knows them, an empty tuple that there are none. With
     `ask_aliases` (`aliases: null`) somebody has to say so before the index may be dropped, which takes them
     along. `stopwords` None means the server's own list, an empty tuple none at all. `temporary` is in
@@ -201,6 +202,7 @@ class IndexOptions:
 
     name: str
     prefixes: tuple[str, ...]
+    store_prefix: str | None = None
     storage: Storage = defaults.STORAGE
     alias: bool = True
     aliases: tuple[str, ...] | None = None
@@ -302,8 +304,8 @@ class IndexSpec:
 
     @property
     def prefix(self) -> str:
-        """The prefix that helpers write under: the first one."""
-        return self.index.prefixes[0]
+        """The prefix that helpers write under: `store_prefix`, or else the first one of the index."""
+        return self.index.store_prefix or self.index.prefixes[0]
 
     def place(self, *path: str) -> Location | None:
         """Where the file has the value at `path`, or what it would be part of; None without a file."""

@@ -78,6 +78,7 @@ def check_rules(mapping: Mapping[str, Any], findings: Findings, *, names: bool =
     _check_attributes(fields, findings)
     _check_renames(mapping, findings)
     _check_prefixes(mapping["index"].get("prefix"), findings)
+    _check_store_prefix(mapping["index"], findings)
     _check_aliases(mapping["index"], findings)
     if findings.is_clean(("index", "storage")):
         storage = mapping["index"].get("storage", defaults.STORAGE)
@@ -197,7 +198,9 @@ def _check_attributes(fields: _Fields, findings: Findings) -> None:
             other = owners.setdefault(attribute, name)
             if other != name:
                 message = f"the fields `{other}` and `{name}` have one attribute, `{attribute}`"
-                findings.add("duplicate-field", path, message, "an attribute of its own for each", at_key=not said)
+                findings.add(
+                    "duplicate-field", path, message, "an attribute of its own for each", at_key=not said
+                )
 
 
 def _unsayable(attribute: str) -> str | None:
@@ -249,6 +252,28 @@ def _check_prefixes(prefix: str | list[str] | None, findings: Findings) -> None:
             findings.add(
                 "prefix-redundant", ("index", "prefix", number), message, "prefixes that do not overlap"
             )
+
+
+def _check_store_prefix(index: Mapping[str, Any], findings: Findings) -> None:
+    given = index.get("prefix")
+    if given is None or not findings.is_clean(("index", "store_prefix")):
+        return
+    prefixes = [given] if isinstance(given, str) else given
+    stored = index.get("store_prefix")
+    if stored is None:
+        if given == "":
+            findings.add(
+                "missing-key",
+                ("index", "prefix"),
+                "the index takes in every key, and nothing says what the keys of documents begin with",
+                '`store_prefix` beside it, such as `store_prefix: "docs:"`',
+                "helpers take every key for a document that begins with it, so keys that begin with nothing in "
+                "common cannot have helpers: copy these documents under a prefix",
+            )
+    elif not any(stored.startswith(prefix) for prefix in prefixes):
+        listed = ", ".join(f"`{prefix}`" for prefix in prefixes)
+        message = f"what is stored under `{stored}` would not be in the index, whose prefix is {listed}"
+        findings.add("bad-value", ("index", "store_prefix"), message, "a text that begins with a prefix")
 
 
 def _check_aliases(index: Mapping[str, Any], findings: Findings) -> None:

@@ -217,7 +217,46 @@ def test_the_base_has_no_findings(tmp_path: Path, base: str):
             'bad-value 9:33: `phonetic` is "dm:de" (expected one of dm:en, dm:fr, dm:pt, dm:es); did you mean `dm:es`?',
         ),
         ("{type: json}", "{type: json, index: true}", "bad-value 13:34: `index` is true (expected false)"),
-        ('prefix: "skill:"', 'prefix: ""', "empty-value 5:11: `prefix` is empty (expected some text)"),
+        (
+            'prefix: "skill:"',
+            'prefix: ""',
+            'missing-key 5:11: the index takes in every key, and nothing says what the keys of documents begin with (expected `store_prefix` beside it, such as `store_prefix: "docs:"`); helpers take every key for a document that begins with it, so keys that begin with nothing in common cannot have helpers: copy these documents under a prefix',
+        ),
+        (
+            'prefix: "skill:"',
+            'prefix: "skill:"\n  store_prefix: "skills:"',
+            "bad-value 6:17: what is stored under `skills:` would not be in the index, whose prefix is `skill:` (expected a text that begins with a prefix)",
+        ),
+        (
+            "  title:",
+            "  title: {type: text, attribute: __distance}\n  other:",
+            "reserved-word 9:34: no query can use the attribute `__distance`: searches give the distance that name (expected another attribute)",
+        ),
+        (
+            "  title:",
+            "  title: {type: text, attribute: as}\n  other:",
+            "reserved-word 9:34: no query can use the attribute `as`: RETURN reads it as its word AS (expected another attribute)",
+        ),
+        (
+            "  title:",
+            "  title: {type: text, attribute: 'a\\.b'}\n  other:",
+            "reserved-word 9:34: no query can use the attribute `a\\.b`: the server drops a backslash that stands before a sign (expected another attribute)",
+        ),
+        (
+            "  title:",
+            "  title: {type: text, attribute: embedding, path: title}\n  other:",
+            "duplicate-field 15:3: the fields `title` and `embedding` have one attribute, `embedding` (expected an attribute of its own for each)",
+        ),
+        (
+            "  title:",
+            "  title: {type: text, attribute: heading, index: false}\n  other:",
+            "not-indexed 9:23: `attribute` is given, and the field `title` is not indexed (expected no options of the index)",
+        ),
+        (
+            "  title:",
+            "  user.name: {type: text}\n  title:",
+            'bad-identifier 9:3: the field name "user.name" does not fit (expected a letter or _, then letters, digits and _, with no __ in front); for example `user_name: {attribute: user.name, …}`',
+        ),
         (
             'prefix: "skill:"',
             "prefix: []",
@@ -261,7 +300,7 @@ def test_the_base_has_no_findings(tmp_path: Path, base: str):
             "  title:",
             "  my title:",
             'bad-identifier 9:3: the field name "my title" does not fit (expected a letter or _, then letters, digits'
-            " and _, with no __ in front); for example `my_title`",
+            " and _, with no __ in front); for example `my_title: {attribute: my title, …}`",
         ),
         (
             "name: idx:skill",

@@ -59,7 +59,14 @@ def test_defaults_of_vectors_are_those_of_the_model(algorithm: str):
     name = f"vector_{algorithm}"
     assert_same(name, ALGORITHM_CLASSES[algorithm], set(properties(name)) - own)
     assert_same(name, VectorField, set(properties(name)) - common)
-    assert properties(name).keys() == own | common | {"type", "attribute", "path", "dims", "algorithm", "renamed_from"}
+    assert properties(name).keys() == own | common | {
+        "type",
+        "attribute",
+        "path",
+        "dims",
+        "algorithm",
+        "renamed_from",
+    }
     assert properties(name)["algorithm"]["default"] == defaults.ALGORITHM
 
 
