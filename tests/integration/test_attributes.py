@@ -134,8 +134,9 @@ CLIENTS: dict[str, tuple[str, str, Any]] = {
         JSON_DOCUMENT,
     ),
     "mem0": (
-        "FT.CREATE mem0 ON HASH PREFIX 1 mem0:mem0 SCHEMA memory_id TAG hash TAG agent_id TAG run_id TAG user_id "
-        f"TAG memory TEXT metadata TEXT created_at NUMERIC updated_at NUMERIC embedding {' '.join(VECTOR)}",
+        "FT.CREATE mem0 ON HASH PREFIX 1 mem0:mem0 SCHEMA memory_id TAG hash TAG agent_id TAG run_id TAG "
+        "user_id TAG memory TEXT metadata TEXT created_at NUMERIC updated_at NUMERIC "
+        f"embedding {' '.join(VECTOR)}",
         "mem0:mem0:1",
         {"memory_id": "1", "hash": "h", "memory": "tea", "metadata": "{}", "embedding": BLOB},
     ),

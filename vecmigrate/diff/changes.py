@@ -203,9 +203,8 @@ def _of_prefixes(old: IndexSpec, new: IndexSpec) -> Change:
     if old.prefix != new.prefix:
         note = f"documents are stored under {old.prefix!r}, helpers will look for them under {new.prefix!r}"
     if before == after:
-        before, after = [old.prefix], [new.prefix]
         place = new.place("index", "store_prefix")
-        return Change("rewrite", new.name, None, "index.store_prefix", *before, *after, place, note)
+        return Change("rewrite", new.name, None, "index.store_prefix", old.prefix, new.prefix, place, note)
     one = len(before) == len(after) == 1
     return Change(
         "rewrite",

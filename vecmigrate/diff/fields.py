@@ -216,7 +216,7 @@ def _named(old: IndexSpec, new: IndexSpec, before: Field, after: Field) -> Itera
     if before.path == after.path or old.index.storage != new.index.storage:
         return
     if _has_values(old, after) or not _written(new, after):
-        kind = "rebuild" if is_indexed(after) else "nothing"
+        kind: Kind = "rebuild" if is_indexed(after) else "nothing"
         yield _change(new, after, kind, "path", (before.path, after.path), note="over stored values")
         return
     note = "stored values have to be moved"

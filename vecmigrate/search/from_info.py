@@ -88,8 +88,8 @@ def propose(
     prefixes = [str(prefix) for prefix in definition.get("prefixes", ())] or [""]
     if prefixes == [""]:
         notes.append(
-            "the index has no prefix: it takes in every key, also those of the ledger where it is over hashes, "
-            "and counts them as documents"
+            "the index has no prefix: it takes in every key, also those of the ledger where it is over "
+            "hashes, and counts them as documents"
         )
     store_prefix, told = _store_prefix(prefixes, keys)
     notes += told
@@ -129,16 +129,16 @@ def _store_prefix(prefixes: Sequence[str], keys: Sequence[str]) -> tuple[str | N
         seen = ", ".join(map(repr, under[:3]))
         what = f"the prefix {first!r} ends without a separator" if first else "the index has no prefix"
         return None, [f"{what}, and the keys of documents go on in no common way: {seen}"]
-    found = f"{first}{start}"
+    stored = f"{first}{start}"
     if not first:
-        found = _common_start(found, [key for key in under if key.startswith(found)])
-        count = sum(key.startswith(found) for key in under)
-    told = f"{count} of {len(under)} documents looked at lie under {found!r}, so helpers store there"
+        stored = _common_start(stored, [key for key in under if key.startswith(stored)])
+        count = sum(key.startswith(stored) for key in under)
+    told = f"{count} of {len(under)} documents looked at lie under {stored!r}, so helpers store there"
     told += f" (`store_prefix`); the index has {'the prefix ' + repr(first) if first else 'no prefix'}"
-    others = [key for key in under if not key.startswith(found)]
+    others = [key for key in under if not key.startswith(stored)]
     if others:
         told += f", and takes in others, such as {others[0]!r}, that helpers do not read or delete"
-    return found, [told]
+    return stored, [told]
 
 
 def _common_start(start: str, keys: Sequence[str]) -> str:

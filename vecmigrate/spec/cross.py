@@ -55,7 +55,7 @@ def claims_of(mapping: Mapping[str, Any], findings: Findings) -> Claims:
 def check_together(specs: Sequence[Claims]) -> None:
     """Note, at the later one of two specs, what both claim; and prefixes that match too much.
 
-    One prefix for two specs is two indexes over the same documents, where each can read what the other stores.
+    One prefix for two specs is two indexes over the same documents, where each reads what the other stores.
     """
     for kind, code, claimed in (
         ("name", "duplicate-name", [spec.names for spec in specs]),

@@ -192,12 +192,11 @@ Field: TypeAlias = TextField | TagField | NumericField | GeoField | GeoShapeFiel
 class IndexOptions:
     """Everything that FT.CREATE says before SCHEMA.
 
-    `name` is what applications query: an alias, or with `alias` false the index itself. `store_prefix` is what
-    documents lie under, where that is longer than the prefix of the index. `aliases` are further
-    names that lead to it; None means that nobody knows them, an empty tuple that there are none. With
-    `ask_aliases` (`aliases: null`) somebody has to say so before the index may be dropped, which takes them
-    along. `stopwords` None means the server's own list, an empty tuple none at all. `temporary` is in
-    seconds.
+    `name` is what applications query: an alias, or with `alias` false the index itself. `store_prefix` is
+    what documents lie under, where that is longer than the prefix of the index. `aliases` are further names
+    that lead to it; None means that nobody knows them, an empty tuple that there are none. With `ask_aliases`
+    (`aliases: null`) somebody has to say so before the index may be dropped, which takes them along.
+    `stopwords` None means the server's own list, an empty tuple none at all. `temporary` is in seconds.
     """
 
     name: str
@@ -232,10 +231,16 @@ class IndexOptions:
 class Helpers:
     """The names of the generated functions and of their parameters, all resolved.
 
-    `migrate_legacy` is None where the spec asks for no such function.
+    `migrate_legacy` is None where the spec asks for no such function. `generate` has the roles that it wants.
+    `constant` and `dims_constant`, what names of constants begin with and what the length of the first vector
+    is called, are None where the spec leaves them to the generator.
     """
 
     on_error: OnError
+    generate: tuple[str, ...]
+    constant: str | None
+    dims_constant: str | None
+    to_blob: str
     store: str
     store_many: str
     get: str

@@ -1,8 +1,8 @@
 """Which fields a store helper writes, and which are only indexed.
 
 A hash field that several fields of a spec name is written by the first of them. In JSON documents a field
-is written where its path is plain (`$.a.b`, `$["a.b"]`), is not another field's, and does not lie inside a json field;
-all other paths pick out values that something else wrote.
+is written where its path is plain (`$.a.b`, `$["a.b"]`), is not another field's, and does not lie inside a
+json field; all other paths pick out values that something else wrote.
 """
 
 from __future__ import annotations

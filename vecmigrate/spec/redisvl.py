@@ -134,8 +134,8 @@ def propose(
         chosen = field_name(given["name"], name, fields)
         if chosen != given["name"]:
             notes.append(
-                f"the field {given['name']!r} cannot be called that in Python: it is called {chosen!r} there, "
-                "and `attribute` says what the index goes on calling it"
+                f"the field {given['name']!r} cannot be called that in Python: it is called {chosen!r} "
+                "there, and `attribute` says what the index goes on calling it"
             )
         where = given.get("path") if storage == "json" else given["name"]
         where = where or (f"$.{given['name']}" if storage == "json" else given["name"])
@@ -191,8 +191,8 @@ def _prefix(
                 f"RedisVL writes documents under {written!r}, which begins otherwise than the prefix of its "
                 f"index, {raw[0]!r}: helpers that are generated from this spec write elsewhere"
                 if not written.startswith(raw[0])
-                else f"RedisVL writes documents under {written!r}, as `store_prefix` says, and its index has the "
-                f"prefix {raw[0]!r}"
+                else f"RedisVL writes documents under {written!r}, as `store_prefix` says, and its index has "
+                f"the prefix {raw[0]!r}"
             )
         return raw
     if not written.startswith(raw[0]):

@@ -267,8 +267,8 @@ def _check_store_prefix(index: Mapping[str, Any], findings: Findings) -> None:
                 ("index", "prefix"),
                 "the index takes in every key, and nothing says what the keys of documents begin with",
                 '`store_prefix` beside it, such as `store_prefix: "docs:"`',
-                "helpers take every key for a document that begins with it, so keys that begin with nothing in "
-                "common cannot have helpers: copy these documents under a prefix",
+                "helpers take every key for a document that begins with it, so keys that begin with nothing "
+                "in common cannot have helpers: copy these documents under a prefix",
             )
     elif not any(stored.startswith(prefix) for prefix in prefixes):
         listed = ", ".join(f"`{prefix}`" for prefix in prefixes)

@@ -46,8 +46,8 @@ def apart(one: _Mapping, other: _Mapping) -> str | None:
         lost = sorted(set(_written(one)) ^ set(_written(other)))
         if lost:
             return (
-                f"helpers replace a JSON document as a whole, so that storing with one of them drops `{lost[0]}`, "
-                "which only the other stores"
+                "helpers replace a JSON document as a whole, so that storing with one of them drops "
+                f"`{lost[0]}`, which only the other stores"
             )
     return None
 
