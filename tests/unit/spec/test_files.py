@@ -83,7 +83,7 @@ def only(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str | bytes) -> st
         ("[" * 5000, "too-deep a.yaml:1:21: values are nested too deeply (expected at most 20 levels)"),
         (
             "#" + "x" * MAX_BYTES,
-            "too-large a.yaml:1:1: the file is larger than 1 MiB (expected at most 1048576 bytes)",
+            "too-large a.yaml:1:1: the file is larger than 512 KiB (expected at most 524288 bytes)",
         ),
     ],
 )
@@ -99,15 +99,59 @@ def test_aliases_that_explode_are_refused_at_once(tmp_path: Path, monkeypatch: p
         text += f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
     started = time.monotonic()
     assert only(tmp_path, monkeypatch, text) == (
-        "too-many-values a.yaml:1:1: the file holds too many values (expected at most 50000); use fewer aliases"
+        "too-many-values a.yaml:1:1: the file holds too many values (expected at most 30000); use fewer aliases"
     )
     assert time.monotonic() - started < 5
 
 
 def test_a_large_file_of_many_values_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert only(tmp_path, monkeypatch, "[" + "1," * 60_000 + "1]") == (
-        "too-many-values a.yaml:1:1: the file holds too many values (expected at most 50000)"
+        "too-many-values a.yaml:1:1: the file holds too many values (expected at most 30000)"
     )
+
+
+LONG = {
+    "entries that are merged": (
+        "x: &x {" + ", ".join(f"k{n}: 1" for n in range(7_000)) + "}\n<<: *x\n",
+        "unknown-key",
+    ),
+    "a merged mapping, often": ("a: &a {k: 1}\nb: {<<: [" + "*a, " * 9_000 + "*a]}\n", "unknown-key"),
+    "entries, one twice": (
+        TOOL.replace("prefix:", "stopwords: [" + "".join(f"w{n}, " for n in range(20_000)) + "w9], prefix:"),
+        "duplicate-value",
+    ),
+    "hexadecimal digits": (TOOL.replace("dims: 3", "dims: 0x" + "9" * 400_000), "wrong-type"),
+    "decimal digits": (TOOL.replace("dims: 3", "dims: " + "9" * 5_000), "wrong-type"),
+    "octal digits": (TOOL.replace("dims: 3", "dims: 0" + "7" * 5_000), "wrong-type"),
+    "base-60 parts": (TOOL.replace("dims: 3", "dims: 1" + ":1" * 200_000), "wrong-type"),
+    "base-60 parts of a fraction": (TOOL.replace("dims: 3", "dims: 1" + ":1" * 200_000 + ".5"), "wrong-type"),
+    "unknown keys": ("".join(f"unknown_key_{n}: 1\n" for n in range(13_000)), "too-many-problems"),
+    "unknown keys of fields": (
+        "fields:\n"
+        + "".join(f"  f{n}: {{type: tag, a: 1, b: 1, c: 1, d: 1, e: 1, f: 1}}\n" for n in range(1_000)),
+        "too-many-problems",
+    ),
+    "fields": ("fields:\n" + "".join(f"  f{n}: {{type: tagg}}\n" for n in range(7_000)), "too-many-fields"),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_what_is_long_takes_no_long_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+    """Each took from half a minute to many minutes, or ended as a fault."""
+    text, code = LONG[name]
+    path = write(tmp_path, a=text)
+    began = time.process_time()
+    found = lines(path, monkeypatch)
+    assert time.process_time() - began < 20
+    assert code in {line.split()[0] for line in found}
+    assert len(found) <= 201
+
+
+def test_what_is_merged_is_where_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    text = TOOL + "x: &x {key: 1, index: 2, nope: {a: 3}}\n<<: [*x, {other: 4}]\n"
+    last = len(TOOL.splitlines())
+    found = [line.split(":")[:3] for line in lines(write(tmp_path, a=text), monkeypatch)]
+    assert [f"{last + 1}", f"{last + 2}"] == sorted({line[1] for line in found})
 
 
 def test_an_alias_to_itself_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -165,7 +209,7 @@ def test_no_file_hides_the_problems_of_another(tmp_path: Path, monkeypatch: pyte
         "not-utf8 c.yaml",
         "duplicate-name e.yaml",
         "duplicate-index e.yaml",
-        "duplicate-prefix e.yaml",
+        "prefix-shared e.yaml",
         "bad-value e.yaml",
     ]
     assert [spec.name for spec in check_specs([tmp_path]).specs] == ["skill"]
@@ -214,11 +258,6 @@ def test_files_are_taken_once_and_in_order(tmp_path: Path):
             ["duplicate-index b.yaml:3:15: the index name `idx:tool` is already taken in a.yaml:3"],
         ),
         (
-            'prefix: "skill:"',
-            'prefix: ["skill:", "tool:"]',
-            ["duplicate-prefix b.yaml:3:47: the prefix `tool:` is already taken in a.yaml:3"],
-        ),
-        (
             "key:",
             "helpers: {get: {name: get_tool}}\nkey:",
             ["name-collision b.yaml:4:23: the function name `get_tool` is already taken in a.yaml:2"],
@@ -232,6 +271,62 @@ def test_what_two_specs_cannot_both_have(
     assert lines(tmp_path, monkeypatch) == [
         f"{line} (expected a different one in each spec)" for line in expected
     ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "why"),
+    [
+        (
+            TOOL,
+            SKILL.replace('prefix: "skill:"', 'prefix: "tool:", storage: json'),
+            "one has hashes and the other JSON documents, and a key holds only one of them",
+        ),
+        (
+            TOOL,
+            SKILL.replace('prefix: "skill:"', 'prefix: ["skill:", "tool:"]').replace("dims: 3", "dims: 4"),
+            "`dims` is not the same in both under `embedding`, and what one stores there the other cannot read",
+        ),
+        (
+            TOOL + "  size: {type: numeric}\n",
+            SKILL.replace('"skill:"', '"tool:"') + "  length: {type: text, path: size}\n",
+            "one has a numeric and the other a text field under `size`, and what one stores there the other cannot read",
+        ),
+        (
+            TOOL + "  labels: {type: tag}\n",
+            SKILL.replace('"skill:"', '"tool:"') + "  labels: {type: tag, separator: ;}\n",
+            "`separator` is not the same in both under `labels`, and what one stores there the other cannot read",
+        ),
+        (
+            TOOL.replace('"tool:"', '"tool:", storage: json'),
+            SKILL.replace('"skill:"', '"tool:", storage: json') + "  title: {type: text}\n",
+            "helpers replace a JSON document as a whole, so that storing with one of them drops `$.title`, which only the other stores",
+        ),
+    ],
+)
+def test_two_specs_over_one_prefix_where_they_cannot_have_the_same_documents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, second: str, why: str
+):
+    (line,) = lines(write(tmp_path, a=first, b=second), monkeypatch)
+    assert line.startswith("duplicate-prefix b.yaml:3:")
+    assert line.endswith(
+        f"the prefix `tool:` is already taken in a.yaml:3: {why} (expected a different one in each spec)"
+    )
+
+
+def test_two_specs_over_one_prefix_where_they_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    other = SKILL.replace('"skill:"', '"tool:"').replace("embedding:", "vec:") + "  title: {type: text}\n"
+    (line,) = lines(write(tmp_path, a=TOOL + "  title: {type: tag}\n", b=other), monkeypatch)
+    assert line == (
+        "prefix-shared b.yaml:3:36: warning: the prefix `tool:` is also in a.yaml:3, so both indexes hold the"
+        " same documents (expected a different one, where that is not meant); what helpers of one delete is gone"
+        " from both"
+    )
+    assert len(load_specs([tmp_path]).specs) == 2
+
+
+def test_an_open_prefix_with_another_for_storing_may_swallow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    first = TOOL.replace('"tool:"', '"tool", store_prefix: "tool:"')
+    assert lines(write(tmp_path, a=first, b=SKILL.replace('"skill:"', '"tool2:"')), monkeypatch) == []
 
 
 def test_classes_of_two_specs_can_collide_where_their_names_do_not(
