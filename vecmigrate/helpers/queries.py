@@ -10,8 +10,8 @@ from collections.abc import (
     Iterable,
     Mapping,
     Sequence,
-    Set,
 )
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -99,7 +99,7 @@ class Filters:
         if wanted is None:
             return
         bounds: list[Any] = []
-        if not isinstance(wanted, str | bytes | Mapping | Set):
+        if not isinstance(wanted, str | bytes | Mapping | AbstractSet):
             with contextlib.suppress(TypeError):
                 bounds = list(itertools.islice(wanted, 3))
         if len(bounds) != 2:

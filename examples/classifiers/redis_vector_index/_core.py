@@ -22,8 +22,8 @@ from collections.abc import (
     Iterator,
     Mapping,
     Sequence,
-    Set,
 )
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, Final, Literal, Protocol, TypeAlias, TypedDict, TypeVar
@@ -1046,7 +1046,7 @@ class Filters:
         if wanted is None:
             return
         bounds: list[Any] = []
-        if not isinstance(wanted, str | bytes | Mapping | Set):
+        if not isinstance(wanted, str | bytes | Mapping | AbstractSet):
             with contextlib.suppress(TypeError):
                 bounds = list(itertools.islice(wanted, 3))
         if len(bounds) != 2:
