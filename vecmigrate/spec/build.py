@@ -13,7 +13,7 @@ from typing import Any, Final
 from vecmigrate.errors import SpecError
 from vecmigrate.spec import defaults
 from vecmigrate.spec.check import check_schema, plain
-from vecmigrate.spec.implied import default_path, default_source, metadata_holder
+from vecmigrate.spec.implied import default_path, default_source, metadata_holder, primary_vector
 from vecmigrate.spec.model import (
     Algorithm,
     Field,
@@ -108,13 +108,13 @@ def build_spec(mapping: Mapping[str, Any], *, locate: Locate = nowhere) -> Index
         _build_field(field_name, field, index.storage, holder, locate(("fields", field_name)))
         for field_name, field in mapping["fields"].items()
     )
-    first_vector = next(field.name for field in fields if isinstance(field, VectorField))
+    primary = primary_vector(mapping["fields"])
     return IndexSpec(
         name=name,
         key=key,
         index=index,
         fields=fields,
-        helpers=resolve_helpers(name, key, first_vector, mapping.get("helpers", {})),
+        helpers=resolve_helpers(name, key, primary, mapping.get("helpers", {})),
         description=mapping.get("description", ""),
         renamed_from=mapping.get("renamed_from"),
         location=locate(()),

@@ -171,6 +171,8 @@ class VectorField(FieldBase):
     metric: Metric = defaults.METRIC
     algorithm: Algorithm = Hnsw()
     index_missing: bool = False
+    # About helpers alone: the index and its documents are the same either way.
+    primary: bool = field(default=False, compare=False)
 
     @property
     def blob_size(self) -> int:
@@ -227,6 +229,7 @@ class Helpers:
     """
 
     on_error: OnError
+    timeout_ms: int
     store: str
     store_many: str
     get: str
@@ -267,12 +270,13 @@ class IndexSpec:
 
     @property
     def vectors(self) -> tuple[VectorField, ...]:
-        """The vector fields, in the order of the spec; there is at least one."""
-        return tuple(item for item in self.fields if isinstance(item, VectorField))
+        """The vector fields, the primary one first, then in the order of the spec; there is at least one."""
+        found = [item for item in self.fields if isinstance(item, VectorField)]
+        return tuple(sorted(found, key=lambda item: not item.primary))
 
     @property
     def vector(self) -> VectorField:
-        """The first vector field: the one that the plain helper names are about."""
+        """The primary vector field: the one that the plain helper names are about."""
         return self.vectors[0]
 
     @property
@@ -287,7 +291,7 @@ class IndexSpec:
     def written_fields(self) -> tuple[Field, ...]:
         """The fields that store helpers write, in the order of the spec; see `spec.paths` for the others.
 
-        The first vector field is always among them.
+        The primary vector field is always among them.
         """
         uses = (PathUse(item.name, item.path, isinstance(item, JsonField)) for item in self.fields)
         written = written_names(self.index.storage, uses)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from vecmigrate.spec.defaults import TIMEOUT_MS
 from vecmigrate.spec.model import Helpers, IndexSpec
 
 # The roles of generated functions, in the order in which they are generated and documented.
@@ -49,7 +50,7 @@ SHADOWING: Final = frozenset(
     }
 )
 STORE_PARAMETERS: Final = ("redis",)
-SEARCH_PARAMETERS: Final = ("redis", "knn_k", "ef_runtime", "min_score", "limit")
+SEARCH_PARAMETERS: Final = ("redis", "knn_k", "ef_runtime", "min_score", "limit", "timeout_ms")
 # The keys of a search result that are no fields, and what they hold.
 HIT_KEYS: Final = {"score": "similarity", "metadata": "metadata"}
 
@@ -85,7 +86,7 @@ def derived_functions(name: str, key: str, plural: str) -> dict[str, str]:
     }
 
 
-def resolve_helpers(name: str, key: str, first_vector: str, given: Mapping[str, Any]) -> Helpers:
+def resolve_helpers(name: str, key: str, primary: str, given: Mapping[str, Any]) -> Helpers:
     """The complete helpers of a spec, from what its `helpers` mapping gives and the derived names."""
     plural = given.get("plural", f"{name}s")
     functions = derived_functions(name, key, plural)
@@ -97,7 +98,8 @@ def resolve_helpers(name: str, key: str, first_vector: str, given: Mapping[str, 
     hit_class, item_class, document_class = class_names(name)
     return Helpers(
         on_error=given.get("on_error", DEFAULT_ON_ERROR),
-        vector_parameter=store.get("vector", first_vector),
+        timeout_ms=given.get("timeout_ms", TIMEOUT_MS),
+        vector_parameter=store.get("vector", primary),
         metadata_parameter=store.get("metadata", DEFAULT_METADATA),
         query_parameter=knn.get("query", DEFAULT_QUERY),
         hit_class=hit_class,
@@ -114,6 +116,8 @@ def helpers_to_mapping(spec: IndexSpec) -> dict[str, Any]:
     shown = helpers.knn.removeprefix("knn_search_")
     candidates = [_overrides(spec, plural) for plural in (f"{spec.name}s", shown)]
     mapping = min(candidates, key=len)
+    if helpers.timeout_ms != TIMEOUT_MS:
+        mapping = {"timeout_ms": helpers.timeout_ms, **mapping}
     if helpers.on_error != DEFAULT_ON_ERROR:
         mapping = {"on_error": helpers.on_error, **mapping}
     for role, key, value, default in (
@@ -137,9 +141,9 @@ def _overrides(spec: IndexSpec, plural: str) -> dict[str, Any]:
 
 
 def function_names(helpers: Helpers, vectors: Sequence[str]) -> dict[str, str]:
-    """Every generated function of a spec with these helpers and vector fields: role → name.
+    """Every generated function of a spec with these helpers and vector fields, the primary one first.
 
-    Each vector field after the first adds its own searches, under the roles `knn:<field>`,
+    The result is role → name. Each vector field after the first adds its own searches, under the roles `knn:<field>`,
     `knn_many:<field>` and `range:<field>` and the names `<knn>_by_<field>` and so on.
     """
     names: dict[str, str] = {}

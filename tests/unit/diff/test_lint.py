@@ -413,7 +413,7 @@ class TestOrderDecides:
         assert (
             "knn_search_skills and range_search_skills search title now, and searched body" in found.message
         )
-        assert "store_skill takes title as its first vector" in found.message
+        assert "store_skill takes title as its primary vector" in found.message
         assert "no error tells" in found.message
         assert found.place == "specs/skill.yaml:8"
         none(codes(base, base), "search-moved")
