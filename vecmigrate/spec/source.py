@@ -18,6 +18,7 @@ from yaml.constructor import ConstructorError, SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
+from vecmigrate.files import read_file
 from vecmigrate.spec.model import Location
 from vecmigrate.spec.problems import Findings, KeyPath
 
@@ -105,8 +106,7 @@ def read_source(path: Path, file: str) -> tuple[Source, Findings]:
     source = Source(file)
     findings = Findings(file, source.locate, source.locate_key)
     try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        data = read_file(path, MAX_BYTES + 1)
     except OSError as error:
         findings.add("unreadable-file", (), f"cannot be read: {error.strerror or error}")
         return source, findings
