@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 # What the shared module gives to applications.
-_SHARED_TYPES: Final = ("StoreFailure", "StoreReport", "Vector")
+_SHARED_TYPES: Final = ("SearchTimeout", "SearchWarning", "StoreFailure", "StoreReport", "Vector")
 # What the modules for blocking clients may take from it.
 _OF_TWINS: Final = ("BlockingRedis", "NumericFilter", "StoreReport", "TagFilter", "Vector")
 _COUNT: Final = "redisearch_index_doc_count"

@@ -76,7 +76,7 @@ _TABLE: Final = (
         why="They are about the primary vector field. One of the same size answers without an error.",
         example="-  body: {type: vector, dims: 384, primary: true}\n+  body: {type: vector, dims: 384}\n"
         "-  title: {type: vector, dims: 384}\n+  title: {type: vector, dims: 384, primary: true}",
-        fix="Say `primary: true` of the same vector as before; where the change is meant, allow it with the reason.",
+        fix="Say `primary: true` of the same vector as before; where it is meant, allow it with the reason.",
     ),
     Rule(
         code="store-moved",

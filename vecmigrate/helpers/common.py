@@ -16,6 +16,7 @@ from collections.abc import (
 from typing import Any, Final, Protocol, TypeAlias, TypedDict, TypeVar
 
 import numpy.typing as npt
+from redis.exceptions import ResponseError
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,9 @@ class AsyncRedis(Protocol):
 
     def pipeline(self, transaction: bool = ...) -> AsyncPipeline: ...
 
-    def scan_iter(self, match: str = ..., count: int = ...) -> AsyncIterator[Any]: ...
+    def scan_iter(
+        self, match: str = ..., count: int = ..., _type: str = ...
+    ) -> AsyncIterator[Any]: ...
 
 
 class BlockingPipeline(Protocol):
@@ -76,7 +79,17 @@ class BlockingRedis(Protocol):
 
     def pipeline(self, transaction: bool = ...) -> BlockingPipeline: ...
 
-    def scan_iter(self, match: str = ..., count: int = ...) -> Iterator[Any]: ...
+    def scan_iter(
+        self, match: str = ..., count: int = ..., _type: str = ...
+    ) -> Iterator[Any]: ...
+
+
+class SearchWarning(ResponseError):  # noqa: N818 - it is what the server calls it
+    """The server gave an answer and a warning: what it found is not all that there is."""
+
+
+class SearchTimeout(SearchWarning):
+    """A search ran out of time: there is no answer, or one that lacks documents."""
 
 
 class StoreFailure(TypedDict):

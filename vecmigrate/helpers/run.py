@@ -10,7 +10,7 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
-from typing import Any
+from typing import Any, Final
 
 from redis.client import NEVER_DECODE
 from redis.exceptions import RedisError
@@ -28,7 +28,11 @@ from vecmigrate.helpers.common import (
 )
 from vecmigrate.helpers.index import Index, ReadDocument, ReadHit, Search
 from vecmigrate.helpers.replies import doc_count
+from vecmigrate.helpers.searches import Searches
 from vecmigrate.helpers.values import as_str
+
+# Replies are read here, whatever the client would make of them: a blob is no text, and texts are UTF-8.
+RAW: Final[dict[str, Any]] = {NEVER_DECODE: True}
 
 
 async def pipelined(
@@ -36,11 +40,12 @@ async def pipelined(
     commands: Iterable[Command],
     *,
     raise_on_error: bool = True,
+    **options: Any,
 ) -> list[Any]:
     """Send commands in one round trip, and give their replies in the same order."""
     pipeline = redis.pipeline(transaction=False)
     for command in commands:
-        pipeline.execute_command(*command)
+        pipeline.execute_command(*command, **options)
     return await pipeline.execute(raise_on_error=raise_on_error)
 
 
@@ -49,11 +54,12 @@ def pipelined_blocking(
     commands: Iterable[Command],
     *,
     raise_on_error: bool = True,
+    **options: Any,
 ) -> list[Any]:
     """The blocking twin of `pipelined`."""
     pipeline = redis.pipeline(transaction=False)
     for command in commands:
-        pipeline.execute_command(*command)
+        pipeline.execute_command(*command, **options)
     return pipeline.execute(raise_on_error=raise_on_error)
 
 
@@ -178,22 +184,26 @@ def delete_many_blocking(
 
 async def find(redis: AsyncRedis, search: Search, read: ReadHit[T]) -> list[T]:
     """What a search finds; nothing on errors of Redis, if the index is told so."""
-    try:
-        reply = await redis.execute_command(*search.command)
-    except RedisError as error:
-        note_failure(search, error)
-        return []
-    return search.hits(reply, read)
+    work = Searches([search])
+    while work.commands:
+        try:
+            reply = await redis.execute_command(*work.commands[0], **RAW)
+        except RedisError as error:
+            reply = error
+        work.settle([reply])
+    return hits_of_each(work, read)[0]
 
 
 def find_blocking(redis: BlockingRedis, search: Search, read: ReadHit[T]) -> list[T]:
     """The blocking twin of `find`."""
-    try:
-        reply = redis.execute_command(*search.command)
-    except RedisError as error:
-        note_failure(search, error)
-        return []
-    return search.hits(reply, read)
+    work = Searches([search])
+    while work.commands:
+        try:
+            reply = redis.execute_command(*work.commands[0], **RAW)
+        except RedisError as error:
+            reply = error
+        work.settle([reply])
+    return hits_of_each(work, read)[0]
 
 
 async def find_many(
@@ -202,12 +212,14 @@ async def find_many(
     read: ReadHit[T],
 ) -> list[list[T]]:
     """What each of several searches finds, in one round trip."""
-    try:
-        commands = [search.command for search in searches]
-        replies = await pipelined(redis, commands, raise_on_error=False)
-    except RedisError as error:
-        replies = [error] * len(searches)
-    return hits_of_each(searches, replies, read)
+    work = Searches(searches)
+    while work.commands:
+        try:
+            replies = await pipelined(redis, work.commands, raise_on_error=False, **RAW)
+        except RedisError as error:
+            replies = [error] * len(work.commands)
+        work.settle(replies)
+    return hits_of_each(work, read)
 
 
 def find_many_blocking(
@@ -216,22 +228,25 @@ def find_many_blocking(
     read: ReadHit[T],
 ) -> list[list[T]]:
     """The blocking twin of `find_many`."""
-    try:
-        commands = [search.command for search in searches]
-        replies = pipelined_blocking(redis, commands, raise_on_error=False)
-    except RedisError as error:
-        replies = [error] * len(searches)
-    return hits_of_each(searches, replies, read)
+    work = Searches(searches)
+    while work.commands:
+        try:
+            replies = pipelined_blocking(
+                redis,
+                work.commands,
+                raise_on_error=False,
+                **RAW,
+            )
+        except RedisError as error:
+            replies = [error] * len(work.commands)
+        work.settle(replies)
+    return hits_of_each(work, read)
 
 
-def hits_of_each(
-    searches: Iterable[Search],
-    replies: Iterable[Any],
-    read: ReadHit[T],
-) -> list[list[T]]:
-    """The results in the replies to several searches."""
+def hits_of_each(work: Searches, read: ReadHit[T]) -> list[list[T]]:
+    """The results of each search."""
     found: list[list[T]] = []
-    for search, reply in zip(searches, replies, strict=True):
+    for search, reply in zip(work.searches, work.replies, strict=True):
         if isinstance(reply, Exception):
             note_failure(search, reply)
             found.append([])
@@ -249,14 +264,22 @@ def note_failure(search: Search, error: Exception) -> None:
 
 async def iterate(redis: AsyncRedis, index: Index) -> AsyncIterator[str]:
     """The keys that have documents, as SCAN comes across them."""
-    async for key in redis.scan_iter(match=index.scan_pattern, count=SCAN_COUNT):
-        yield as_str(key).removeprefix(index.prefixes[0])
+    for pattern, earlier in index.scans:
+        keys = redis.scan_iter(match=pattern, count=SCAN_COUNT, _type=index.key_type)
+        async for key in keys:
+            name = as_str(key)
+            if not name.startswith(earlier):
+                yield index.key_of(name)
 
 
 def iterate_blocking(redis: BlockingRedis, index: Index) -> Iterator[str]:
     """The blocking twin of `iterate`."""
-    for key in redis.scan_iter(match=index.scan_pattern, count=SCAN_COUNT):
-        yield as_str(key).removeprefix(index.prefixes[0])
+    for pattern, earlier in index.scans:
+        keys = redis.scan_iter(match=pattern, count=SCAN_COUNT, _type=index.key_type)
+        for key in keys:
+            name = as_str(key)
+            if not name.startswith(earlier):
+                yield index.key_of(name)
 
 
 async def scan(redis: AsyncRedis, index: Index) -> list[str]:

@@ -162,7 +162,7 @@ def _check_compression(path: KeyPath, field: Mapping[str, Any], findings: Findin
 
 
 def _check_primary(fields: _Fields, findings: Findings, *, names: bool) -> None:
-    """Which of several vectors the helpers are about is said by the spec, and not by the order of its fields."""
+    """Which of several vectors the helpers are about is said by the spec, not by the order of its fields."""
     vectors = vector_names(fields)
     primary = [name for name in vectors if fields[name].get("primary")]
     for name in primary[1:]:
@@ -173,9 +173,9 @@ def _check_primary(fields: _Fields, findings: Findings, *, names: bool) -> None:
         findings.add(
             "missing-primary",
             ("fields", vectors[0]),
-            f"the spec has {len(vectors)} vectors, {listed}, and does not say which one the plain helpers search",
+            f"the spec has {len(vectors)} vectors, {listed}, and does not say which one is primary",
             "`primary: true` in one of them",
-            f"they search `{vectors[0]}` today, as it stands first: say `primary: true` there",
+            f"the plain helpers search `{vectors[0]}` now, as it stands first: say `primary: true` there",
             at_key=True,
         )
 
@@ -286,7 +286,11 @@ def _check_unwritten(
     if needed:
         message = f"the primary vector field `{use.name}` cannot be written: {why}"
         findings.add(
-            "not-stored", (*base, "path"), message, "a path such as $.embedding", "say `primary: true` of another vector"
+            "not-stored",
+            (*base, "path"),
+            message,
+            "a path such as $.embedding",
+            "say `primary: true` of another vector",
         )
     elif use.is_json or field.get("index") is False:
         message = f"the field `{use.name}` is neither indexed nor written: {why}"

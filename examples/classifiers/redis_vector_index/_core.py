@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import re
+import time
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
@@ -28,7 +29,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, TypedDict, TypeVar
 import numpy as np
 import numpy.typing as npt
 from redis.client import NEVER_DECODE
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,9 @@ class AsyncRedis(Protocol):
 
     def pipeline(self, transaction: bool = ...) -> AsyncPipeline: ...
 
-    def scan_iter(self, match: str = ..., count: int = ...) -> AsyncIterator[Any]: ...
+    def scan_iter(
+        self, match: str = ..., count: int = ..., _type: str = ...
+    ) -> AsyncIterator[Any]: ...
 
 
 class BlockingPipeline(Protocol):
@@ -89,7 +92,17 @@ class BlockingRedis(Protocol):
 
     def pipeline(self, transaction: bool = ...) -> BlockingPipeline: ...
 
-    def scan_iter(self, match: str = ..., count: int = ...) -> Iterator[Any]: ...
+    def scan_iter(
+        self, match: str = ..., count: int = ..., _type: str = ...
+    ) -> Iterator[Any]: ...
+
+
+class SearchWarning(ResponseError):  # noqa: N818 - it is what the server calls it
+    """The server gave an answer and a warning: what it found is not all that there is."""
+
+
+class SearchTimeout(SearchWarning):
+    """A search ran out of time: there is no answer, or one that lacks documents."""
 
 
 class StoreFailure(TypedDict):
@@ -686,14 +699,31 @@ def search_command(
     index: str,
     query: str,
     params: Sequence[Any],
-    returned: Sequence[str],
+    returned: Sequence[str] | None,
     limit: int,
+    *,
+    timeout_ms: int,
+    dialect: int = 2,
 ) -> Command:
-    """FT.SEARCH for the `limit` nearest documents, with the fields to return."""
+    """FT.SEARCH for the `limit` nearest documents.
+
+    Args:
+        index: What is searched.
+        query: The query, which gives each document a distance.
+        params: Names and values of its parameters.
+        returned: The fields to return, in the words of RETURN; None for the documents as they are stored.
+        limit: How many to return at most.
+        timeout_ms: How long the server may take, at least 1.
+        dialect: 2, or 3 for JSON documents: it returns all values of a path, each as it is stored.
+    """
+    check_count("timeout_ms", timeout_ms)
+    words = (
+        () if returned is None else ("RETURN", len(returned) + 1, DISTANCE, *returned)
+    )
     return (
         *("FT.SEARCH", index, query, "PARAMS", len(params), *params),
-        *("SORTBY", DISTANCE, "ASC", "RETURN", len(returned) + 1, DISTANCE, *returned),
-        *("LIMIT", 0, limit, "DIALECT", 2),
+        *("SORTBY", DISTANCE, "ASC", *words),
+        *("LIMIT", 0, limit, "TIMEOUT", timeout_ms, "DIALECT", dialect),
     )
 
 
@@ -721,6 +751,10 @@ def search_radius_l2(min_score: float) -> float:
     return 1 / min_score - 1
 
 
+# From here on whole numbers exist that no float holds.
+EXACT: Final = 2.0**53
+
+
 def json_document(reply: Any) -> dict[str, Any] | None:
     """The document in a reply of JSON.GET; None where there is none, or none that is an object.
 
@@ -737,14 +771,9 @@ def json_value(document: Any, path: Sequence[str]) -> Any:
     return document
 
 
-def json_texts(document: Any, paths: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """The values of a JSON document as FT.SEARCH returns them: texts as they are, all else as JSON."""
-    values = {name: json_value(document, path) for name, path in paths.items()}
-    return {
-        name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in values.items()
-        if value is not None
-    }
+def json_fields(document: Any, paths: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The values of a JSON document, each as it is stored; None where there is none."""
+    return {name: json_value(document, path) for name, path in paths.items()}
 
 
 def as_texts(pairs: Iterable[tuple[Any, Any]]) -> dict[str, str]:
@@ -759,13 +788,23 @@ def as_texts(pairs: Iterable[tuple[Any, Any]]) -> dict[str, str]:
     }
 
 
-def search_results(reply: Any) -> Iterator[tuple[str, float, dict[str, str]]]:
-    """For each result of FT.SEARCH the document's id, its distance, and the fields that it returned.
+def search_results(
+    reply: Any,
+    paths: Mapping[str, str] | None = None,
+) -> Iterator[tuple[str, float, dict[str, str]]]:
+    """For each result of FT.SEARCH the document's id, its distance, and the texts of its fields by name.
 
     A document whose distance is not a number is left out: it holds a vector without a direction, written by
     something that did not check, and has no place in the order.
+
+    Args:
+        reply: The reply.
+        paths: Name → hash field of the values to read, where the search returned whole documents; None
+            where it returned values by name.
     """
-    for document_id, fields in documents(reply):
+    wanted = None if paths is None else {**paths, DISTANCE: DISTANCE}
+    for document_id, pairs in documents(reply):
+        fields = as_texts(pairs) if wanted is None else texts_at(pairs, wanted)
         try:
             distance = float(fields.pop(DISTANCE, "nan"))
         except ValueError:
@@ -779,25 +818,62 @@ def search_results(reply: Any) -> Iterator[tuple[str, float, dict[str, str]]]:
             )
 
 
-def strip_prefix(document_id: str, prefixes: Sequence[str]) -> str:
-    """The key in a document's id, which begins with one of `prefixes`."""
-    for prefix in prefixes:
-        if document_id.startswith(prefix):
-            return document_id.removeprefix(prefix)
-    return document_id
+def json_results(
+    reply: Any,
+    several: Sequence[str] = (),
+) -> Iterator[tuple[str, float, dict[str, Any]]]:
+    """As `search_results`, for JSON documents and DIALECT 3: each value as it is stored, None where absent.
+
+    A path that picks out any number of values gives a list of them; `several` are the names of such fields.
+    """
+    for document_id, distance, texts in search_results(reply):
+        fields: dict[str, Any] = dict.fromkeys(several, ())
+        for name, text in texts.items():
+            values = parse_json(text)
+            if isinstance(values, list) and values:
+                fields[name] = values if name in several else values[0]
+        yield document_id, distance, fields
 
 
-def documents(reply: Any) -> Iterator[tuple[str, dict[str, str]]]:
-    """The id and the returned fields of each result of FT.SEARCH."""
+def texts_at(
+    pairs: Iterable[tuple[Any, Any]],
+    paths: Mapping[str, str],
+) -> dict[str, str]:
+    """The texts of these hash fields of a whole document, under their names; others are not read."""
+    stored = dict(pairs)
+    found = {}
+    for name, path in paths.items():
+        value = stored.get(path.encode())
+        value = stored.get(path) if value is None else value
+        if value is not None:
+            found[name] = as_str(value)
+    return found
+
+
+def document_id(key: str, prefixes: Sequence[str]) -> str:
+    """The id of the document with this key, where the index covers several prefixes.
+
+    A key that begins with one of them is an id already; every other one stands under the first.
+    """
+    return key if key.startswith(tuple(prefixes)) else prefixes[0] + key
+
+
+def document_key(identifier: str, prefixes: Sequence[str]) -> str:
+    """The key of which `document_id` makes this id: short under the first prefix, else the id."""
+    key = identifier.removeprefix(prefixes[0])
+    return identifier if key.startswith(tuple(prefixes)) else key
+
+
+def documents(reply: Any) -> Iterator[tuple[str, Iterable[tuple[Any, Any]]]]:
+    """For each result of FT.SEARCH the id, and names and values of what it returned."""
     if isinstance(reply, dict):
         for result in value_of(reply, "results") or ():
             fields = value_of(result, "extra_attributes") or {}
-            yield as_str(value_of(result, "id")), as_texts(fields.items())
+            yield as_str(value_of(result, "id")), fields.items()
     else:
         for place in range(1, len(reply), 2):
             fields = reply[place + 1] or ()
-            pairs = zip(fields[::2], fields[1::2], strict=True)
-            yield as_str(reply[place]), as_texts(pairs)
+            yield as_str(reply[place]), zip(fields[::2], fields[1::2], strict=True)
 
 
 def value_of(reply: Mapping[Any, Any], name: str) -> Any:
@@ -829,13 +905,49 @@ def first_text(*values: Any, default: str) -> str:
     return default
 
 
-def as_number(text: str | None) -> float | None:
-    """The number that a stored text reads as; None where it reads as none."""
-    try:
-        number = math.nan if text is None else float(text)
-    except ValueError:
+def as_number(stored: Any) -> float | None:
+    """The number that is stored, or that a stored text reads as; None where there is none.
+
+    It is a float, and a whole number that no float holds exactly is an int.
+    """
+    if isinstance(stored, bool):
         return None
+    try:
+        number = math.nan if stored is None else float(stored)
+    except (ValueError, TypeError):
+        return None
+    except OverflowError:
+        return int(stored)
+    if abs(number) >= EXACT and not isinstance(stored, float):
+        try:
+            return int(stored)
+        except ValueError:
+            pass
     return number if math.isfinite(number) else None
+
+
+def as_numbers_of(stored: Iterable[Any]) -> list[float]:
+    """The numbers among several values of a JSON document."""
+    numbers = (as_number(value) for value in stored)
+    return [number for number in numbers if number is not None]
+
+
+def as_json_text(stored: Any) -> str | None:
+    """A value of a JSON document as text: a text is itself, all else is JSON, None where there is none."""
+    if stored is None or isinstance(stored, str):
+        return stored
+    return COMPACT.encode(stored)
+
+
+def as_json_tags(stored: Any) -> str | list[str] | None:
+    """One label of a JSON document, or a list of several; None where there is none."""
+    return as_json_texts(stored) if isinstance(stored, list) else as_json_text(stored)
+
+
+def as_json_texts(stored: Iterable[Any]) -> list[str]:
+    """Several values of a JSON document as texts, without those that are null."""
+    texts = (as_json_text(value) for value in stored)
+    return [text for text in texts if text is not None]
 
 
 def parse_json(text: str | None) -> Any:
@@ -853,8 +965,12 @@ def parse_json(text: str | None) -> Any:
 
 def parse_metadata(text: str | None) -> dict[str, Any]:
     """The mapping in a JSON text; empty where there is none."""
-    metadata = parse_json(text)
-    return metadata if isinstance(metadata, dict) else {}
+    return as_metadata(parse_json(text))
+
+
+def as_metadata(stored: Any) -> dict[str, Any]:
+    """The mapping that is stored; empty where there is none."""
+    return stored if isinstance(stored, dict) else {}
 
 
 # How each datatype is stored, in numpy's words, and what callers get it back as. numpy has no bfloat16.
@@ -882,8 +998,8 @@ READ_AS: Final[Mapping[str, type[np.generic]]] = {
 Path: TypeAlias = str | tuple[str, ...]
 
 
-# The values of a document, or what a search returned of it, as text.
-Texts: TypeAlias = Mapping[str, str]
+# The values of a document, or what a search returned of it: texts of a hash, values of a JSON document.
+Texts: TypeAlias = Mapping[str, Any]
 
 
 # What makes a hit of the key, the score, and the texts that a search returned.
@@ -976,16 +1092,21 @@ class VectorField:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search that is ready to be sent: its command, and how its reply is read."""
+    """A search that is ready to be sent: its command, and how its reply is read.
+
+    `timeout_ms` is how long the server may take; that many results as `wanted` says lack none.
+    """
 
     index: Index
     vector: VectorField
     command: Command
+    timeout_ms: int
+    wanted: int | None = None
 
     def hits(self, reply: Any, read: ReadHit[T]) -> list[T]:
         """The results in a reply, nearest first."""
         key_of, score = self.index.key_of, self.vector.score
-        results = search_results(reply)
+        results = self.index.results(reply)
         return [read(key_of(name), score(far), texts) for name, far, texts in results]
 
 
@@ -995,12 +1116,16 @@ class Index:
 
     Args:
         name: What is queried: an alias, so that the index behind it can be rebuilt.
-        prefixes: What keys of documents begin with; helpers write under the first.
+        prefixes: What ids of documents begin with; helpers write under the first.
         storage: What documents are: `hash` or `json`.
         on_error: Whether searches `raise` errors of Redis, or log them and are `empty`.
         values: Field → where a document holds it; without vectors, in any order.
         vectors: Vector field → how it is stored.
-        returned: What searches return of a document, in the words of RETURN.
+        returned: What searches return of a document: field → its path, or its attribute where RETURN would
+            take the path for another one.
+        returns_documents: Whether searches return documents as a whole, since RETURN would alter a value: it
+            gives 12 digits of a number.
+        several: The fields of JSON documents whose path may pick out any number of values.
         filters: Field that searches can filter by → its kind.
     """
 
@@ -1010,16 +1135,22 @@ class Index:
     on_error: Literal["raise", "empty"] = "raise"
     values: Mapping[str, Path] = field(default_factory=dict)
     vectors: Mapping[str, VectorField]
-    returned: tuple[str, ...] = ()
+    returned: Mapping[str, str] = field(default_factory=dict)
+    returns_documents: bool = False
+    several: tuple[str, ...] = ()
     filters: Mapping[str, Literal["tag", "number"]] = field(default_factory=dict)
 
     def document_id(self, key: str) -> str:
-        """Where the document of a key lies."""
+        """Where the document of a key lies: under the first prefix, if the key has none of several itself."""
+        if len(self.prefixes) > 1:
+            return document_id(key, self.prefixes)
         return self.prefixes[0] + key
 
     def key_of(self, document_id: str) -> str:
-        """The key in the id of a document."""
-        return strip_prefix(document_id, self.prefixes)
+        """The key whose document has this id: behind a further prefix it is the id itself."""
+        if len(self.prefixes) > 1:
+            return document_key(document_id, self.prefixes)
+        return document_id.removeprefix(self.prefixes[0])
 
     def to_blob(self, field: str, vector: Vector) -> bytes:
         """The bytes of a vector for the vector field `field`."""
@@ -1030,9 +1161,52 @@ class Index:
         return self.vectors[field].to_list(vector)
 
     @property
-    def scan_pattern(self) -> str:
-        """The pattern of SCAN that finds the documents under the first prefix."""
-        return re.sub(r"([*?\[\]\\^])", r"\\\1", self.prefixes[0]) + "*"
+    def scans(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """For each prefix the pattern of SCAN, and the prefixes before it, whose documents came already."""
+        for place, prefix in enumerate(self.prefixes):
+            pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", prefix) + "*"
+            yield pattern, self.prefixes[:place]
+
+    @property
+    def key_type(self) -> str:
+        """What the TYPE of documents is."""
+        return "ReJSON-RL" if self.storage == "json" else "hash"
+
+    def results(self, reply: Any) -> Iterator[tuple[str, float, dict[str, Any]]]:
+        """For each result of a search the id, the distance, and the values of its fields."""
+        if self.storage == "json":
+            return json_results(reply, self.several)
+        return search_results(reply, self.returned if self.returns_documents else None)
+
+    @property
+    def _return_words(self) -> tuple[str, ...] | None:
+        if self.returns_documents:
+            return None
+        words = []
+        for name, path in self.returned.items():
+            words += [path] if path == name else [path, "AS", name]
+        return tuple(words)
+
+    def _search(
+        self,
+        vector: VectorField,
+        query: str,
+        params: Sequence[Any],
+        limit: int,
+        timeout_ms: int,
+        *,
+        wanted: int | None = None,
+    ) -> Search:
+        command = search_command(
+            self.name,
+            query,
+            params,
+            self._return_words,
+            limit,
+            timeout_ms=timeout_ms,
+            dialect=3 if self.storage == "json" else 2,
+        )
+        return Search(self, vector, command, timeout_ms, wanted)
 
     def delete_command(self, key: str) -> Command:
         """DEL of one document."""
@@ -1057,12 +1231,12 @@ class Index:
             document = json_document(reply)
             if document is None:
                 return None
-            texts = json_texts(document, self.values)
+            values = json_fields(document, self.values)
             vectors = {
                 name: vector.from_numbers(json_value(document, vector.path or ()))
                 for name, vector in self.stored_vectors.items()
             }
-            return read(key, texts, vectors)
+            return read(key, values, vectors)
         if all(value is None for value in reply):
             return None
         texts = as_texts(zip(self.values, reply, strict=False))
@@ -1082,7 +1256,9 @@ class Index:
         field: str,
         query: Vector,
         knn_k: int,
+        timeout_ms: int,
         ef_runtime: int | None = None,
+        *,
         conditions: Conditions | None = None,
     ) -> Search:
         """The search for the `knn_k` documents whose vector `field` is nearest to `query`.
@@ -1102,15 +1278,16 @@ class Index:
         nearest = f"[KNN $knn_k @{field} $query_vec{options} AS {DISTANCE}]"
         params = ("query_vec", vector.to_blob(query), *own, *filters.params)
         query_text = f"{filters.query}=>{nearest}"
-        command = search_command(self.name, query_text, params, self.returned, knn_k)
-        return Search(self, vector, command)
+        return self._search(vector, query_text, params, knn_k, timeout_ms, wanted=knn_k)
 
     def knn_many(
         self,
         field: str,
         queries: Iterable[Vector],
         knn_k: int,
+        timeout_ms: int,
         ef_runtime: int | None = None,
+        *,
         conditions: Conditions | None = None,
     ) -> Sequence[Search]:
         """The search of `knn` for each of several vectors.
@@ -1118,8 +1295,8 @@ class Index:
         Raises:
             ValueError: An argument is out of range.
         """
-        rest = (knn_k, ef_runtime, conditions)
-        return [self.knn(field, query, *rest) for query in queries]
+        rest = (knn_k, timeout_ms, ef_runtime)
+        return [self.knn(field, one, *rest, conditions=conditions) for one in queries]
 
     def range(
         self,
@@ -1127,6 +1304,8 @@ class Index:
         query: Vector,
         min_score: float,
         limit: int,
+        timeout_ms: int,
+        *,
         conditions: Conditions | None = None,
     ) -> Search:
         """The search for the documents that score at least `min_score`, at most `limit` of them.
@@ -1141,8 +1320,7 @@ class Index:
         filters.clauses.insert(0, f"{within}=>{{$YIELD_DISTANCE_AS: {DISTANCE}}}")
         own = ("query_vec", vector.to_blob(query), "radius", vector.radius(min_score))
         params = (*own, *filters.params)
-        command = search_command(self.name, filters.query, params, self.returned, limit)
-        return Search(self, vector, command)
+        return self._search(vector, filters.query, params, limit, timeout_ms)
 
     def _filters(self, conditions: Conditions | None) -> Filters:
         filters = Filters()
@@ -1154,16 +1332,136 @@ class Index:
         return filters
 
 
+# What the server says where a search met the end of its index, as when a rebuild publishes a new one.
+DROPPED: Final = "index was dropped before the query"
+
+
+# What it says of a search that ran out of time, as an error or as a warning beside what was found so far.
+TIMED_OUT: Final = "timeout limit was reached"
+
+
+class Searches:
+    """One search or several, sent together: the commands to send, and in the end their replies.
+
+    Whoever does the I/O sends `commands` as long as there are any, and hands the replies, errors among them,
+    to `settle`. Afterwards `replies` has one for each search, or the error that it ended with.
+
+    A reply with a warning is no answer. Under RESP2 the server leaves warnings out, but a search that it gave
+    up took at least as long as it was allowed to, seen from here. Whether one that took so long is an answer
+    is then asked by FT.PROFILE, which searches anew and says so under RESP2 too.
+    """
+
+    def __init__(self, searches: Sequence[Search]) -> None:
+        self.searches = searches
+        self.commands: list[Command] = [search.command for search in searches]
+        self.replies: list[Any] = [None] * len(searches)
+        self._places = list(range(len(searches)))
+        self._repeated: set[int] = set()
+        self._profiled: dict[int, float] = {}
+        self._sent = time.monotonic()
+
+    def settle(self, replies: Sequence[Any]) -> None:
+        """Take the replies to `commands`, and say in `commands` what is to be sent next, if anything."""
+        took_ms = (time.monotonic() - self._sent) * 1000
+        places, self._places, self.commands = self._places, [], []
+        for place, reply in zip(places, replies, strict=True):
+            command = self._judge(place, reply, took_ms)
+            if command is not None:
+                self._places.append(place)
+                self.commands.append(command)
+        self._sent = time.monotonic()
+
+    def _judge(self, place: int, reply: Any, took_ms: float) -> Command | None:
+        """Enter the reply, or give the command that is to be sent first."""
+        if isinstance(reply, Exception):
+            if DROPPED in str(reply) and place not in self._repeated:
+                self._repeated.add(place)
+                self._profiled.pop(place, None)
+                return self.searches[place].command
+            self.replies[place] = self._error(place, reply)
+        elif place in self._profiled:
+            results, profile = reply[:2]
+            self._enter(place, results, profile_warnings(profile))
+        elif isinstance(reply, Mapping):
+            self._enter(place, reply, warnings_of(reply))
+        elif is_doubtful(self.searches[place], reply, took_ms):
+            self._profiled[place] = took_ms
+            return profile_command(self.searches[place].command)
+        else:
+            self.replies[place] = reply
+        return None
+
+    def _enter(self, place: int, reply: Any, warnings: Iterator[str]) -> None:
+        text = "; ".join(dict.fromkeys(warnings))
+        self.replies[place] = search_warning(text) if text else reply
+
+    def _error(self, place: int, error: Exception) -> Exception:
+        if TIMED_OUT in str(error).lower():
+            return SearchTimeout(str(error))
+        if place not in self._profiled:
+            return error
+        return SearchTimeout(
+            f"the search took {self._profiled[place]:.0f} ms (expected less than timeout_ms,"
+            f" {self.searches[place].timeout_ms}), and RESP2 does not tell whether it was"
+            f" cut short ({error});"
+            " connect with protocol=3, allow FT.PROFILE, or give it more time",
+        )
+
+
+def is_doubtful(search: Search, reply: Sequence[Any], took_ms: float) -> bool:
+    """Whether a reply without a place for warnings may be that of a search which ran out of time."""
+    # The clocks of two machines do not run quite alike.
+    if took_ms < 0.99 * search.timeout_ms:
+        return False
+    return search.wanted is None or len(reply) // 2 < search.wanted
+
+
+def search_warning(text: str) -> SearchWarning:
+    """The error for a reply that came with this warning."""
+    kind = SearchTimeout if TIMED_OUT in text.lower() else SearchWarning
+    return kind(f"the answer of the server is not whole: {text}")
+
+
+def warnings_of(reply: Mapping[Any, Any]) -> Iterator[str]:
+    """The warnings in a reply of RESP3."""
+    for text in value_of(reply, "warning") or ():
+        yield as_str(text)
+
+
+def profile_command(search: Command) -> Command:
+    """FT.PROFILE of a search: it searches anew, and its reply tells of warnings under RESP2 as well."""
+    _, index, *words = search
+    return ("FT.PROFILE", index, "SEARCH", "LIMITED", "QUERY", *words)
+
+
+def profile_warnings(profile: Any) -> Iterator[str]:
+    """The warnings in the second part of a reply to FT.PROFILE, flat lists in lists under RESP2."""
+    if not isinstance(profile, list | tuple):
+        return
+    for place, item in enumerate(profile):
+        if isinstance(item, list | tuple):
+            yield from profile_warnings(item)
+        elif as_str(item) == "Warning":
+            for text in profile[place + 1 : place + 2]:
+                if as_str(text) not in ("None", ""):
+                    yield as_str(text)
+
+
+# Replies are read here, whatever the client would make of them: a blob is no text, and texts are UTF-8.
+RAW: Final[dict[str, Any]] = {NEVER_DECODE: True}
+
+
 async def pipelined(
     redis: AsyncRedis,
     commands: Iterable[Command],
     *,
     raise_on_error: bool = True,
+    **options: Any,
 ) -> list[Any]:
     """Send commands in one round trip, and give their replies in the same order."""
     pipeline = redis.pipeline(transaction=False)
     for command in commands:
-        pipeline.execute_command(*command)
+        pipeline.execute_command(*command, **options)
     return await pipeline.execute(raise_on_error=raise_on_error)
 
 
@@ -1172,11 +1470,12 @@ def pipelined_blocking(
     commands: Iterable[Command],
     *,
     raise_on_error: bool = True,
+    **options: Any,
 ) -> list[Any]:
     """The blocking twin of `pipelined`."""
     pipeline = redis.pipeline(transaction=False)
     for command in commands:
-        pipeline.execute_command(*command)
+        pipeline.execute_command(*command, **options)
     return pipeline.execute(raise_on_error=raise_on_error)
 
 
@@ -1301,22 +1600,26 @@ def delete_many_blocking(
 
 async def find(redis: AsyncRedis, search: Search, read: ReadHit[T]) -> list[T]:
     """What a search finds; nothing on errors of Redis, if the index is told so."""
-    try:
-        reply = await redis.execute_command(*search.command)
-    except RedisError as error:
-        note_failure(search, error)
-        return []
-    return search.hits(reply, read)
+    work = Searches([search])
+    while work.commands:
+        try:
+            reply = await redis.execute_command(*work.commands[0], **RAW)
+        except RedisError as error:
+            reply = error
+        work.settle([reply])
+    return hits_of_each(work, read)[0]
 
 
 def find_blocking(redis: BlockingRedis, search: Search, read: ReadHit[T]) -> list[T]:
     """The blocking twin of `find`."""
-    try:
-        reply = redis.execute_command(*search.command)
-    except RedisError as error:
-        note_failure(search, error)
-        return []
-    return search.hits(reply, read)
+    work = Searches([search])
+    while work.commands:
+        try:
+            reply = redis.execute_command(*work.commands[0], **RAW)
+        except RedisError as error:
+            reply = error
+        work.settle([reply])
+    return hits_of_each(work, read)[0]
 
 
 async def find_many(
@@ -1325,12 +1628,14 @@ async def find_many(
     read: ReadHit[T],
 ) -> list[list[T]]:
     """What each of several searches finds, in one round trip."""
-    try:
-        commands = [search.command for search in searches]
-        replies = await pipelined(redis, commands, raise_on_error=False)
-    except RedisError as error:
-        replies = [error] * len(searches)
-    return hits_of_each(searches, replies, read)
+    work = Searches(searches)
+    while work.commands:
+        try:
+            replies = await pipelined(redis, work.commands, raise_on_error=False, **RAW)
+        except RedisError as error:
+            replies = [error] * len(work.commands)
+        work.settle(replies)
+    return hits_of_each(work, read)
 
 
 def find_many_blocking(
@@ -1339,22 +1644,25 @@ def find_many_blocking(
     read: ReadHit[T],
 ) -> list[list[T]]:
     """The blocking twin of `find_many`."""
-    try:
-        commands = [search.command for search in searches]
-        replies = pipelined_blocking(redis, commands, raise_on_error=False)
-    except RedisError as error:
-        replies = [error] * len(searches)
-    return hits_of_each(searches, replies, read)
+    work = Searches(searches)
+    while work.commands:
+        try:
+            replies = pipelined_blocking(
+                redis,
+                work.commands,
+                raise_on_error=False,
+                **RAW,
+            )
+        except RedisError as error:
+            replies = [error] * len(work.commands)
+        work.settle(replies)
+    return hits_of_each(work, read)
 
 
-def hits_of_each(
-    searches: Iterable[Search],
-    replies: Iterable[Any],
-    read: ReadHit[T],
-) -> list[list[T]]:
-    """The results in the replies to several searches."""
+def hits_of_each(work: Searches, read: ReadHit[T]) -> list[list[T]]:
+    """The results of each search."""
     found: list[list[T]] = []
-    for search, reply in zip(searches, replies, strict=True):
+    for search, reply in zip(work.searches, work.replies, strict=True):
         if isinstance(reply, Exception):
             note_failure(search, reply)
             found.append([])
@@ -1372,14 +1680,22 @@ def note_failure(search: Search, error: Exception) -> None:
 
 async def iterate(redis: AsyncRedis, index: Index) -> AsyncIterator[str]:
     """The keys that have documents, as SCAN comes across them."""
-    async for key in redis.scan_iter(match=index.scan_pattern, count=SCAN_COUNT):
-        yield as_str(key).removeprefix(index.prefixes[0])
+    for pattern, earlier in index.scans:
+        keys = redis.scan_iter(match=pattern, count=SCAN_COUNT, _type=index.key_type)
+        async for key in keys:
+            name = as_str(key)
+            if not name.startswith(earlier):
+                yield index.key_of(name)
 
 
 def iterate_blocking(redis: BlockingRedis, index: Index) -> Iterator[str]:
     """The blocking twin of `iterate`."""
-    for key in redis.scan_iter(match=index.scan_pattern, count=SCAN_COUNT):
-        yield as_str(key).removeprefix(index.prefixes[0])
+    for pattern, earlier in index.scans:
+        keys = redis.scan_iter(match=pattern, count=SCAN_COUNT, _type=index.key_type)
+        for key in keys:
+            name = as_str(key)
+            if not name.startswith(earlier):
+                yield index.key_of(name)
 
 
 async def scan(redis: AsyncRedis, index: Index) -> list[str]:

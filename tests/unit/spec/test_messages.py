@@ -508,7 +508,10 @@ def test_what_a_json_spec_may_say(tmp_path: Path, old: str, new: str):
         ("  title:", "  id:"),
         ("  title: {type: text}", "  type: {type: text, from: argument}"),
         ("    m: 16", "    m: 0x10"),
-        ("    m: 16", "    primary: true\n    <<: &shared {m: 16}\n  second: {type: vector, dims: 3, <<: *shared}"),
+        (
+            "    m: 16",
+            "    primary: true\n    <<: &shared {m: 16}\n  second: {type: vector, dims: 3, <<: *shared}",
+        ),
     ],
 )
 def test_what_a_spec_may_say(tmp_path: Path, old: str, new: str):
