@@ -87,9 +87,9 @@ def search_command(
         dialect: 2, or 3 for JSON documents: it returns all values of a path, each as it is stored.
     """
     check_count("timeout_ms", timeout_ms)
-    words = (
-        () if returned is None else ("RETURN", len(returned) + 1, DISTANCE, *returned)
-    )
+    words: tuple[str | int, ...] = ()
+    if returned is not None:
+        words = ("RETURN", len(returned) + 1, DISTANCE, *returned)
     return (
         *("FT.SEARCH", index, query, "PARAMS", len(params), *params),
         *("SORTBY", DISTANCE, "ASC", *words),

@@ -73,7 +73,7 @@ class AsyncRedis(Protocol):
     def pipeline(self, transaction: bool = ...) -> AsyncPipeline: ...
 
     def scan_iter(
-        self, match: str = ..., count: int = ..., _type: str = ...
+        self, *, match: str, count: int, _type: str
     ) -> AsyncIterator[Any]: ...
 
 
@@ -92,9 +92,7 @@ class BlockingRedis(Protocol):
 
     def pipeline(self, transaction: bool = ...) -> BlockingPipeline: ...
 
-    def scan_iter(
-        self, match: str = ..., count: int = ..., _type: str = ...
-    ) -> Iterator[Any]: ...
+    def scan_iter(self, *, match: str, count: int, _type: str) -> Iterator[Any]: ...
 
 
 class SearchWarning(ResponseError):  # noqa: N818 - it is what the server calls it
@@ -717,9 +715,9 @@ def search_command(
         dialect: 2, or 3 for JSON documents: it returns all values of a path, each as it is stored.
     """
     check_count("timeout_ms", timeout_ms)
-    words = (
-        () if returned is None else ("RETURN", len(returned) + 1, DISTANCE, *returned)
-    )
+    words: tuple[str | int, ...] = ()
+    if returned is not None:
+        words = ("RETURN", len(returned) + 1, DISTANCE, *returned)
     return (
         *("FT.SEARCH", index, query, "PARAMS", len(params), *params),
         *("SORTBY", DISTANCE, "ASC", *words),
