@@ -79,7 +79,13 @@ class BlockingRedis(Protocol):
 
     def pipeline(self, transaction: bool = ...) -> BlockingPipeline: ...
 
-    def scan_iter(self, *, match: str, count: int, _type: str) -> Iterator[Any]: ...
+    def scan_iter(
+        self,
+        *,
+        match: str,
+        count: int,
+        _type: str,
+    ) -> Iterator[Any]: ...
 
 
 class SearchWarning(ResponseError):  # noqa: N818 - it is what the server calls it

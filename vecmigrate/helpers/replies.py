@@ -42,14 +42,12 @@ def json_fields(document: Any, paths: Mapping[str, Sequence[str]]) -> dict[str, 
 
 def as_texts(pairs: Iterable[tuple[Any, Any]]) -> dict[str, str]:
     """Names and values of a document as text, without those that are None."""
-    # `as_str` written out, since this is most of what reading a reply takes.
-    return {
-        str(name, "utf-8") if isinstance(name, bytes) else name: (
-            str(value, "utf-8", "replace") if isinstance(value, bytes) else str(value)
-        )
-        for name, value in pairs
-        if value is not None
-    }
+    # This is most of what reading a reply takes, so what nearly all replies are made of is tried first.
+    found = [(name, text) for name, text in pairs if text is not None]
+    try:
+        return {name.decode(): text.decode() for name, text in found}
+    except (AttributeError, UnicodeDecodeError):
+        return {as_str(name): as_str(text) for name, text in found}
 
 
 def search_results(
@@ -137,13 +135,16 @@ def documents(reply: Any) -> Iterator[tuple[str, Iterable[tuple[Any, Any]]]]:
     else:
         for place in range(1, len(reply), 2):
             fields = reply[place + 1] or ()
-            yield as_str(reply[place]), zip(fields[::2], fields[1::2], strict=True)
+            yield (
+                as_str(reply[place]),
+                zip(fields[::2], fields[1::2], strict=True),
+            )
 
 
 def value_of(reply: Mapping[Any, Any], name: str) -> Any:
     """The value under `name` in a map of RESP3; None where there is none."""
-    found = reply.get(name)
-    return reply.get(name.encode()) if found is None else found
+    found = reply.get(name.encode())
+    return reply.get(name) if found is None else found
 
 
 def doc_count(reply: Any) -> int:

@@ -10,6 +10,8 @@ from collections.abc import (
 )
 from typing import Any, Final
 
+from redis.exceptions import ResponseError
+
 from vecmigrate.helpers.common import Command, SearchTimeout, SearchWarning
 from vecmigrate.helpers.index import Search
 from vecmigrate.helpers.replies import value_of
@@ -81,7 +83,7 @@ class Searches:
     def _error(self, place: int, error: Exception) -> Exception:
         if TIMED_OUT in str(error).lower():
             return SearchTimeout(str(error))
-        if place not in self._profiled:
+        if place not in self._profiled or not isinstance(error, ResponseError):
             return error
         return SearchTimeout(
             f"the search took {self._profiled[place]:.0f} ms (expected less than timeout_ms,"
