@@ -9,7 +9,7 @@ from vecmigrate.codegen.layout import WIDTH, call, quote, words_tuple
 from vecmigrate.codegen.values import ValueView
 from vecmigrate.codegen.vectors import VectorView
 from vecmigrate.codegen.view import SpecView
-from vecmigrate.spec.model import Field, VectorField
+from vecmigrate.spec.model import Field, TagField, VectorField
 
 # What stands between braces on one line.
 _SHORT: Final = 60
@@ -148,17 +148,31 @@ def index_options(view: SpecView) -> list[str]:
         options.append("returns_documents=True")
     if view.several:
         options.append(words_tuple(view.several, 4, "several="))
+    attributes = {
+        item.name: quote(item.attribute)
+        for item in view.spec.fields
+        if item.attribute != item.name and (item.name in view.searched)
+    }
+    if attributes:
+        options.append(f"attributes={mapping_of(attributes, indent=4)}")
     if view.filters:
         kinds = {
-            value.name: quote("tag" if value.filter_type == "TagFilter" else "number")
+            value.name: _labels(value.field) if isinstance(value.field, TagField) else "None"
             for value in view.filters
         }
         options.append(f"filters={mapping_of(kinds, indent=4)}")
     return options
 
 
+def _labels(field: TagField) -> str:
+    """The call that says how the labels of a field are kept."""
+    return f"_core.Labels({quote(field.separator)}{', index_empty=True' if field.index_empty else ''})"
+
+
 def _prefixes(view: SpecView) -> str:
-    others = [quote(prefix) for prefix in view.spec.index.prefixes[1:]]
+    first = view.spec.prefix
+    # With `store_prefix` the prefix of the index that it lies in says less than it.
+    others = [quote(prefix) for prefix in view.spec.index.prefixes if not first.startswith(prefix)]
     return call("", [view.prefix_constant, *others], indent=4) if others else f"({view.prefix_constant},)"
 
 

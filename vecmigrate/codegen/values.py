@@ -20,6 +20,7 @@ from vecmigrate.spec.model import (
 )
 from vecmigrate.spec.paths import json_keys
 
+_FIRST_KEY: Final = re.compile(r"^\$\.([A-Za-z_][A-Za-z0-9_]*)")
 # Names in quotes inside a JSON path, which may hold any character.
 _QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 
@@ -71,7 +72,11 @@ class ValueView:
         RETURN takes a name for an attribute first and for a path then. Asked by its path, a value comes as it
         is stored.
         """
-        return self.name if self.path in attributes and self.field.indexed else self.path
+        if self.path not in attributes:
+            return self.path
+        # An attribute that is called like a JSON path: the same path, written otherwise, is none.
+        respelled = _FIRST_KEY.sub(r'$["\1"]', self.path)
+        return respelled if respelled != self.path else self.field.attribute
 
     def is_altered(self, attributes: Collection[str]) -> bool:
         """Whether RETURN cannot give the value of a hash as it is stored.
@@ -156,9 +161,7 @@ def _stored(spec: IndexSpec, field: Field, parameter: str | None) -> tuple[str, 
         if is_json:
             return "dict", ("metadata",)
         return "_core.encode_json", (quote(field.name), "metadata")
-    if field.source == "key":
-        return "key"
-    value = f"metadata.get({quote(field.name)})"
+    value = "key" if field.source == "key" else f"metadata.get({quote(field.name)})"
     if parameter is not None:
         value = f"item.get({quote(parameter)})"
     if field.default_from_key:
@@ -169,8 +172,7 @@ def _stored(spec: IndexSpec, field: Field, parameter: str | None) -> tuple[str, 
     match field:
         case TagField():
             function = "json_tags" if is_json else "encode_tags"
-            if not is_json:
-                arguments.append(quote(field.separator))
+            arguments.append(quote(field.separator))
         case NumericField():
             function = "json_number" if is_json else "encode_number"
         case GeoField():
@@ -182,6 +184,11 @@ def _stored(spec: IndexSpec, field: Field, parameter: str | None) -> tuple[str, 
     if field.default is not None:
         default = field.default
         arguments.append(quote(default) if isinstance(default, str) else repr(default))
+    if isinstance(field, TagField) and field.index_empty:
+        arguments.append("index_empty=True")
+    if is_json and not isinstance(field, TagField | NumericField):
+        encoded = call(f"_core.{function}", arguments, indent=20)
+        return "_core.json_string", (quote(field.name), encoded)
     return f"_core.{function}", tuple(arguments)
 
 

@@ -145,6 +145,11 @@ class SpecView:
         return tuple(value for value in self.values if value.filter_parameter is not None)
 
     @property
+    def searched(self) -> frozenset[str]:
+        """The fields that the texts of queries name."""
+        return frozenset([*(item.name for item in self.filters), *(item.name for item in self.vectors)])
+
+    @property
     def names_key(self) -> bool:
         """Whether results show the key under the name of the key parameter."""
         return not any(value.field.source == "key" for value in self.values)
@@ -157,7 +162,7 @@ class SpecView:
     @property
     def returned(self) -> dict[str, str]:
         """What searches return: field → its path, or its attribute where RETURN mistakes the path."""
-        if self.is_json or self.returns_documents:
+        if self.returns_documents:
             return {value.name: value.path for value in self.values}
         return {value.name: value.returned(self._attributes) for value in self.values}
 
@@ -168,7 +173,7 @@ class SpecView:
 
     @property
     def _attributes(self) -> frozenset[str]:
-        return frozenset(item.name for item in self.spec.fields if item.indexed)
+        return frozenset(item.attribute for item in self.spec.fields if item.indexed)
 
     @property
     def several(self) -> tuple[str, ...]:

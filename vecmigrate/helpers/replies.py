@@ -112,20 +112,6 @@ def texts_at(
     return found
 
 
-def document_id(key: str, prefixes: Sequence[str]) -> str:
-    """The id of the document with this key, where the index covers several prefixes.
-
-    A key that begins with one of them is an id already; every other one stands under the first.
-    """
-    return key if key.startswith(tuple(prefixes)) else prefixes[0] + key
-
-
-def document_key(identifier: str, prefixes: Sequence[str]) -> str:
-    """The key of which `document_id` makes this id: short under the first prefix, else the id."""
-    key = identifier.removeprefix(prefixes[0])
-    return identifier if key.startswith(tuple(prefixes)) else key
-
-
 def documents(reply: Any) -> Iterator[tuple[str, Iterable[tuple[Any, Any]]]]:
     """For each result of FT.SEARCH the id, and names and values of what it returned."""
     if isinstance(reply, dict):

@@ -23,7 +23,9 @@ from vecmigrate.helpers.common import (
     StoreMany,
     StoreReport,
     T,
+    as_bytes,
     batches,
+    check_many,
     logger,
 )
 from vecmigrate.helpers.index import Index, ReadDocument, ReadHit, Search
@@ -31,8 +33,9 @@ from vecmigrate.helpers.replies import doc_count
 from vecmigrate.helpers.searches import Searches
 from vecmigrate.helpers.values import as_str
 
-# Replies are read here, whatever the client would make of them: a blob is no text, and texts are UTF-8.
-RAW: Final[dict[str, Any]] = {NEVER_DECODE: True}
+# Replies come as bytes from any client: a vector is no text, and a text may be stored in UTF-8 whatever
+# encoding a client decodes with.
+AS_BYTES: Final = {NEVER_DECODE: True}
 
 
 async def pipelined(
@@ -40,12 +43,11 @@ async def pipelined(
     commands: Iterable[Command],
     *,
     raise_on_error: bool = True,
-    **options: Any,
 ) -> list[Any]:
     """Send commands in one round trip, and give their replies in the same order."""
     pipeline = redis.pipeline(transaction=False)
     for command in commands:
-        pipeline.execute_command(*command, **options)
+        pipeline.execute_command(*command, **AS_BYTES)
     return await pipeline.execute(raise_on_error=raise_on_error)
 
 
@@ -54,12 +56,11 @@ def pipelined_blocking(
     commands: Iterable[Command],
     *,
     raise_on_error: bool = True,
-    **options: Any,
 ) -> list[Any]:
     """The blocking twin of `pipelined`."""
     pipeline = redis.pipeline(transaction=False)
     for command in commands:
-        pipeline.execute_command(*command, **options)
+        pipeline.execute_command(*command, **AS_BYTES)
     return pipeline.execute(raise_on_error=raise_on_error)
 
 
@@ -87,6 +88,7 @@ async def store_many(
     batch_size: int,
 ) -> StoreReport:
     """Store items batch by batch; those that cannot be stored are in the report."""
+    check_many("items", items)
     work = StoreMany(encode, key_name, batch_size)
     async for item in each(items):
         if work.add(item):
@@ -103,6 +105,7 @@ def store_many_blocking(
     batch_size: int,
 ) -> StoreReport:
     """The blocking twin of `store_many`."""
+    check_many("items", items)
     work = StoreMany(encode, key_name, batch_size)
     for item in items:
         if work.add(item):
@@ -128,9 +131,7 @@ async def get(
     read: ReadDocument[T],
 ) -> T | None:
     """The document of a key; None where there is none."""
-    # A blob is no text, so a client that decodes replies must not decode this one.
-    options = {} if index.storage == "json" else {NEVER_DECODE: True}
-    reply = await redis.execute_command(*index.get_command(key), **options)
+    reply = await redis.execute_command(*index.get_command(key), **AS_BYTES)
     return index.document(key, reply, read)
 
 
@@ -141,8 +142,7 @@ def get_blocking(
     read: ReadDocument[T],
 ) -> T | None:
     """The blocking twin of `get`."""
-    options = {} if index.storage == "json" else {NEVER_DECODE: True}
-    reply = redis.execute_command(*index.get_command(key), **options)
+    reply = redis.execute_command(*index.get_command(key), **AS_BYTES)
     return index.document(key, reply, read)
 
 
@@ -164,7 +164,7 @@ async def delete_many(
 ) -> int:
     """Delete the documents of these keys, and say how many there were."""
     deleted = 0
-    for batch in batches(keys, batch_size):
+    for batch in batches("keys", keys, batch_size):
         deleted += sum(await pipelined(redis, map(index.delete_command, batch)))
     return deleted
 
@@ -177,7 +177,7 @@ def delete_many_blocking(
 ) -> int:
     """The blocking twin of `delete_many`."""
     deleted = 0
-    for batch in batches(keys, batch_size):
+    for batch in batches("keys", keys, batch_size):
         deleted += sum(pipelined_blocking(redis, map(index.delete_command, batch)))
     return deleted
 
@@ -187,7 +187,7 @@ async def find(redis: AsyncRedis, search: Search, read: ReadHit[T]) -> list[T]:
     work = Searches([search])
     while work.commands:
         try:
-            reply = await redis.execute_command(*work.commands[0], **RAW)
+            reply = await redis.execute_command(*work.commands[0], **AS_BYTES)
         except RedisError as error:
             reply = error
         work.settle([reply])
@@ -199,7 +199,7 @@ def find_blocking(redis: BlockingRedis, search: Search, read: ReadHit[T]) -> lis
     work = Searches([search])
     while work.commands:
         try:
-            reply = redis.execute_command(*work.commands[0], **RAW)
+            reply = redis.execute_command(*work.commands[0], **AS_BYTES)
         except RedisError as error:
             reply = error
         work.settle([reply])
@@ -215,7 +215,7 @@ async def find_many(
     work = Searches(searches)
     while work.commands:
         try:
-            replies = await pipelined(redis, work.commands, raise_on_error=False, **RAW)
+            replies = await pipelined(redis, work.commands, raise_on_error=False)
         except RedisError as error:
             replies = [error] * len(work.commands)
         work.settle(replies)
@@ -235,7 +235,6 @@ def find_many_blocking(
                 redis,
                 work.commands,
                 raise_on_error=False,
-                **RAW,
             )
         except RedisError as error:
             replies = [error] * len(work.commands)
@@ -262,10 +261,15 @@ def note_failure(search: Search, error: Exception) -> None:
     logger.debug("The search of %s failed", search.index.name, exc_info=error)
 
 
+def scan_options(index: Index) -> dict[str, Any]:
+    """What SCAN is told beside a pattern: documents only, as others may have keys of that form."""
+    return {"count": SCAN_COUNT, "_type": index.key_type, **AS_BYTES}
+
+
 async def iterate(redis: AsyncRedis, index: Index) -> AsyncIterator[str]:
     """The keys that have documents, as SCAN comes across them."""
     for pattern, earlier in index.scans:
-        keys = redis.scan_iter(match=pattern, count=SCAN_COUNT, _type=index.key_type)
+        keys = redis.scan_iter(match=pattern.encode(), **scan_options(index))
         async for key in keys:
             name = as_str(key)
             if not name.startswith(earlier):
@@ -275,7 +279,7 @@ async def iterate(redis: AsyncRedis, index: Index) -> AsyncIterator[str]:
 def iterate_blocking(redis: BlockingRedis, index: Index) -> Iterator[str]:
     """The blocking twin of `iterate`."""
     for pattern, earlier in index.scans:
-        keys = redis.scan_iter(match=pattern, count=SCAN_COUNT, _type=index.key_type)
+        keys = redis.scan_iter(match=pattern.encode(), **scan_options(index))
         for key in keys:
             name = as_str(key)
             if not name.startswith(earlier):
@@ -303,7 +307,7 @@ async def redisearch_index_doc_count(redis: AsyncRedis, index_name: str) -> int:
         `num_docs` of FT.INFO; -1 on any failure, such as a missing index or a server that is away.
     """
     try:
-        reply = await redis.execute_command("FT.INFO", index_name)
+        reply = await redis.execute_command(*as_bytes(("FT.INFO", index_name)))
     except Exception:  # the contract: whatever fails, the count is -1
         logger.debug("FT.INFO of %s failed", index_name, exc_info=True)
         return -1
@@ -313,7 +317,7 @@ async def redisearch_index_doc_count(redis: AsyncRedis, index_name: str) -> int:
 def redisearch_index_doc_count_blocking(redis: BlockingRedis, index_name: str) -> int:
     """The blocking twin of `redisearch_index_doc_count`."""
     try:
-        reply = redis.execute_command("FT.INFO", index_name)
+        reply = redis.execute_command(*as_bytes(("FT.INFO", index_name)))
     except Exception:  # as above
         logger.debug("FT.INFO of %s failed", index_name, exc_info=True)
         return -1

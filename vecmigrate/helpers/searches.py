@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from redis.exceptions import ResponseError
 
-from vecmigrate.helpers.common import Command, SearchTimeout, SearchWarning
+from vecmigrate.helpers.common import Command
 from vecmigrate.helpers.index import Search
 from vecmigrate.helpers.replies import value_of
 from vecmigrate.helpers.values import as_str
@@ -23,6 +23,14 @@ DROPPED: Final = "index was dropped before the query"
 
 # What it says of a search that ran out of time, as an error or as a warning beside what was found so far.
 TIMED_OUT: Final = "timeout limit was reached"
+
+
+class SearchWarning(ResponseError):  # noqa: N818 - it is what the server calls it
+    """The server gave an answer and a warning: what it found is not all that there is."""
+
+
+class SearchTimeout(SearchWarning):
+    """A search ran out of time: there is no answer, or one that lacks documents."""
 
 
 class Searches:

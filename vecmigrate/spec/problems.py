@@ -64,7 +64,8 @@ CODES: Final[dict[str, str]] = {
     "duplicate-field": "Two fields index one path in the same way.",
     "duplicate-name": "Two specs have one name.",
     "duplicate-index": "Two indexes have one name or alias, or one index has it twice.",
-    "duplicate-prefix": "Two specs have one prefix.",
+    "duplicate-prefix": "Two specs have one prefix, and cannot have the same documents.",
+    "prefix-shared": "Two specs have one prefix, and so the same documents.",
     "prefix-overlap": "A prefix of one spec begins with a prefix of another.",
     "prefix-open": "A prefix ends without a separator, so that it matches longer names too.",
     "prefix-redundant": "A prefix of a spec begins with another prefix of the same spec.",
@@ -74,7 +75,10 @@ CODES: Final[dict[str, str]] = {
 MAX_PROBLEMS: Final = 200
 _DIGITS: Final = re.compile(r"\d+")
 WARNINGS: Final = frozenset(
-    {"missing-primary", "no-files", "prefix-open", "prefix-redundant", "useless-field"}
+    {
+        *("missing-primary", "no-files", "prefix-open", "prefix-redundant", "prefix-shared"),
+        "useless-field",
+    }
 )
 
 

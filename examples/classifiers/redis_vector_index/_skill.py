@@ -46,7 +46,7 @@ INDEX: Final = _core.Index(
         "description": "description",
         "meta_json": "meta_json",
     },
-    filters={"skill_id": "tag"},
+    filters={"skill_id": _core.Labels(",")},
 )
 # The spec itself, for the engine that moves documents out of legacy hashes.
 SPEC: Final[dict[str, Any]] = json.loads(
@@ -130,7 +130,7 @@ def encode_item(item: SkillItem) -> list[Command]:
     return _core.hash_commands(
         INDEX.document_id(key),
         {
-            "skill_id": key,
+            "skill_id": _core.encode_tags("skill_id", key, ","),
             "name": _core.encode_text("name", _core.given(metadata.get("name"), key)),
             "description": _core.encode_text(
                 "description",
