@@ -40,7 +40,7 @@ def document_keys(client: redis.Redis, info: reply.Info, count: int) -> list[str
     if vector is None or not count:
         return []
     from vecmigrate.helpers.queries import query_name  # these take numpy to import
-    from vecmigrate.search.vector import encode_vector
+    from vecmigrate.helpers.vectors import encode_vector
 
     dims, datatype, metric = (vector[name] for name in ("dim", "data_type", "distance_metric"))
     blob = encode_vector([1] * int(dims), int(dims), datatype.lower(), metric.lower())
