@@ -154,7 +154,7 @@ class DroppingClient(redis.Redis):
     times = 1
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        if args[0] == "FT.SEARCH" and self.times:
+        if args[0] in ("FT.SEARCH", b"FT.SEARCH") and self.times:
             self.times -= 1
             raise redis.ResponseError(DROPPED)
         return super().execute_command(*args, **options)
@@ -170,7 +170,7 @@ class DroppingAsyncClient(redis.asyncio.Redis):
     times = 1
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        if args[0] == "FT.SEARCH" and self.times:
+        if args[0] in ("FT.SEARCH", b"FT.SEARCH") and self.times:
             self.times -= 1
             raise redis.ResponseError(DROPPED)
         return await super().execute_command(*args, **options)

@@ -170,9 +170,11 @@ def _labels(field: TagField) -> str:
 
 
 def _prefixes(view: SpecView) -> str:
-    first = view.spec.prefix
-    # With `store_prefix` the prefix of the index that it lies in says less than it.
-    others = [quote(prefix) for prefix in view.spec.index.prefixes if not first.startswith(prefix)]
+    first, index = view.spec.prefix, view.spec.index
+    others = [quote(prefix) for prefix in index.prefixes if prefix != first]
+    if index.store_prefix is not None:
+        # The prefix of the index that it lies in says less than it, and keys may begin with that.
+        others = [quote(prefix) for prefix in index.prefixes if not first.startswith(prefix)]
     return call("", [view.prefix_constant, *others], indent=4) if others else f"({view.prefix_constant},)"
 
 

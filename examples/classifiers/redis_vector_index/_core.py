@@ -103,14 +103,6 @@ class BlockingRedis(Protocol):
     def scan_iter(self, **options: Any) -> Iterator[Any]: ...
 
 
-class SearchWarning(ResponseError):  # noqa: N818 - it is what the server calls it
-    """The server gave an answer and a warning: what it found is not all that there is."""
-
-
-class SearchTimeout(SearchWarning):
-    """A search ran out of time: there is no answer, or one that lacks documents."""
-
-
 class StoreFailure(TypedDict):
     """An item that was not stored: its place in the input (from 0), its key, and why."""
 
@@ -1489,7 +1481,8 @@ class Index:
 
         Of several prefixes that is the first, and nothing for a key that begins with one of them.
         """
-        if len(self.prefixes) > 1 and isinstance(key, str) and key.startswith(self.prefixes):
+        several = self.prefixes if len(self.prefixes) > 1 else ()
+        if isinstance(key, str) and key.startswith(several):
             return ""
         return self.prefixes[0]
 
@@ -1692,6 +1685,14 @@ DROPPED: Final = "index was dropped before the query"
 
 # What it says of a search that ran out of time, as an error or as a warning beside what was found so far.
 TIMED_OUT: Final = "timeout limit was reached"
+
+
+class SearchWarning(ResponseError):  # noqa: N818 - it is what the server calls it
+    """The server gave an answer and a warning: what it found is not all that there is."""
+
+
+class SearchTimeout(SearchWarning):
+    """A search ran out of time: there is no answer, or one that lacks documents."""
 
 
 class Searches:
