@@ -152,6 +152,13 @@ class TestNumbers:
         assert helpers.knn_search_items(client, [1, 0], knn_k=1)[0]["n"] == number
         assert helpers.get_item(client, "a")["n"] == number
 
+    def test_an_attribute_called_like_its_path_is_exact_too(self, tmp_path: Path, client: redis.Redis):
+        # As FT.CREATE … SCHEMA $.at NUMERIC makes it, without AS.
+        number = {"type": "numeric", "sortable": True, "attribute": "$.at"}
+        helpers = made(tmp_path, client, a_spec(storage="json", embedding=VECTOR, at=number))
+        helpers.store_item(client, "a", [1, 0], at=STAMP)
+        assert helpers.knn_search_items(client, [1, 0], knn_k=1)[0]["at"] == STAMP
+
     def test_a_search_is_one_command(self, tmp_path: Path, client: redis.Redis):
         helpers = made(tmp_path, client, a_spec(embedding=VECTOR, n={"type": "numeric"}))
         helpers.store_item(client, "a", [1, 0], n=STAMP)
