@@ -23,7 +23,6 @@ from collections.abc import (
     Iterator,
     Mapping,
     Sequence,
-    Set,
 )
 from dataclasses import dataclass, field
 from numbers import Integral, Real
@@ -138,7 +137,7 @@ class StoreMany:
         self._key_name = key_name
         self._seen = 0
         # Of each item in the batch: its place in the input, its key, how many commands it takes.
-        self._batch: list[tuple[int, str, int]] = []
+        self._batch: list[tuple[int, object, int]] = []
 
     def add(self, item: Any) -> bool:
         """Take one item into the batch, or into the report if it is at fault; True: the batch is full."""
@@ -159,7 +158,7 @@ class StoreMany:
             self._fail(index, key, str(error) or type(error).__name__)
         else:
             self.commands.extend(commands)
-            self._batch.append((index, str(key), len(commands)))
+            self._batch.append((index, key, len(commands)))
         return len(self._batch) >= self._batch_size
 
     def settle(self, replies: Sequence[Any]) -> None:
@@ -274,6 +273,10 @@ SQUARED_LENGTHS: Final[dict[str, tuple[float, float]]] = {
 }
 
 
+# Numbers, and rows of them, that need no closer look.
+PLAIN: Final = frozenset({float, int, np.ndarray})
+
+
 # Squared lengths well within all limits, however roughly they are added up.
 SURELY_FINE: Final = (1e-30, 1e30)
 
@@ -303,9 +306,9 @@ def encode_vector(vector: Vector, dims: int, datatype: str, metric: str) -> byte
         # Most vectors are of the stored type already, and of a length that leaves no doubt.
         return vector.tobytes()
     numbers = as_numbers(vector, dims)
-    stored = to_stored(numbers, datatype)
-    kept = widened(stored, datatype)
     with np.errstate(all="ignore"):
+        stored = to_stored(numbers, datatype)
+        kept = widened(stored, datatype)
         wide = kept.astype(np.float64)
         squared = float(wide @ wide)
         is_same = datatype not in WHOLE_RANGES or (numbers == kept).all()
@@ -332,7 +335,8 @@ def encode_vectors(
     Returns:
         n blobs and n reasons, in the order of the rows. The blob of a row that has a reason is meaningless.
     """
-    stored = to_stored(matrix, datatype)
+    with np.errstate(all="ignore"):
+        stored = to_stored(matrix, datatype)
     width = stored.itemsize * matrix.shape[1]
     packed = stored.tobytes()
     blobs = [packed[start : start + width] for start in range(0, len(packed), width)]
@@ -361,11 +365,12 @@ def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
         raise ValueError(
             f"the vector is {type(vector).__name__} (expected {dims} real numbers)",
         )
-    kinds = set(map(type, vector)) if isinstance(vector, list | tuple) else set()
-    if any(issubclass(kind, bool | np.bool_) for kind in kinds):
+    is_row = isinstance(vector, list | tuple)
+    kinds = set(map(type, vector)) if is_row else {type(vector)}
+    is_plain = kinds <= PLAIN
+    if not is_plain and any(issubclass(kind, bool | np.bool_) for kind in kinds):
         raise ValueError(f"the vector holds booleans (expected {dims} real numbers)")
-    holds_masked = any(issubclass(kind, np.ma.MaskedArray) for kind in kinds)
-    if holds_masked or np.ma.is_masked(vector):
+    if not is_plain and (np.ma.is_masked(vector) or np.ma.core.MaskedConstant in kinds):
         raise ValueError(
             f"the vector has masked numbers (expected {dims} real numbers; fill them in first)",
         )
@@ -390,13 +395,12 @@ def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
 
 def to_stored(numbers: npt.NDArray[Any], datatype: str) -> npt.NDArray[Any]:
     """Numbers cast to what is stored, in the same shape. What does not fit shows when it is read back."""
-    with np.errstate(all="ignore"):
-        if datatype != "bfloat16":
-            return numbers.astype(STORED_AS[datatype])
-        bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32)
-        # Adding just under half of the dropped part, and its last kept bit, rounds ties to even.
-        halves = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
-        return halves.astype(STORED_AS[datatype])
+    if datatype != "bfloat16":
+        return numbers.astype(STORED_AS[datatype])
+    bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32)
+    # Adding just under half of the dropped part, and its last kept bit, rounds ties to even.
+    halves = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
+    return halves.astype(STORED_AS[datatype])
 
 
 def widened(stored: npt.NDArray[Any], datatype: str) -> npt.NDArray[Any]:
@@ -522,8 +526,8 @@ def given(value: Any, otherwise: Any) -> Any:
     return otherwise if value is None or value == "" else value
 
 
-def utf8(what: str, text: str) -> bytes:
-    """A text as bytes, whatever encoding the client has.
+def utf8(text: str, what: str, field: str | None = None) -> bytes:
+    """A text as bytes, whatever encoding the client has; `what` and `field` are for messages.
 
     Raises:
         ValueError: It holds half a surrogate pair, as a JSON text that was cut short gives.
@@ -532,8 +536,9 @@ def utf8(what: str, text: str) -> bytes:
         # As `str` has it: a member of an enumeration, for one, has an encoding and a text of its own.
         return str.encode(text)
     except UnicodeEncodeError:
+        where = "" if field is None else f"field {field!r}: "
         raise ValueError(
-            f"{what} holds half a surrogate pair (expected whole characters)",
+            f"{where}the {what} holds half a surrogate pair (expected whole characters)",
         ) from None
 
 
@@ -546,7 +551,7 @@ def document_key(prefix: str, key: str) -> bytes:
     """
     if not isinstance(key, str):
         raise TypeError(f"the key is {type(key).__name__} (expected text)")
-    name = utf8("the key", key)
+    name = utf8(key, "key")
     if not name or b"\0" in name:
         raise ValueError(
             f"the key {'holds NUL' if name else 'is empty'} (expected some text without NUL)",
@@ -560,7 +565,7 @@ def document_command(name: str, prefix: str, key: str, *words: str) -> Command:
         raise TypeError(f"the key is {type(key).__name__} (expected text)")
     return (
         name,
-        prefix.encode() + utf8("the key", key),
+        prefix.encode() + utf8(key, "key"),
         *(word.encode() for word in words),
     )
 
@@ -575,7 +580,7 @@ def encode_text(
     if value is None:
         return None
     if isinstance(value, str):
-        text = utf8(f"field {field!r}: the text", value)
+        text = utf8(value, "text", field)
     elif isinstance(value, bytes):
         text = bytes(value)
     elif isinstance(value, bool | np.bool_):
@@ -867,23 +872,16 @@ def encode_json(field: str, value: Any) -> bytes | None:
     """
     if value is None:
         return None
-    return json_bytes(
-        f"field {field!r}",
-        dict(value) if isinstance(value, Mapping) else value,
-    )
-
-
-def json_bytes(where: str, value: Any) -> bytes:
-    """Compact JSON in UTF-8; raises as `encode_json`, with `where` before the message."""
+    plain = dict(value) if isinstance(value, Mapping) else value
     try:
-        text = COMPACT.encode(value)
+        text = COMPACT.encode(plain)
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+        raise ValueError(f"field {field!r}: {error}") from error
     except RecursionError:
         raise ValueError(
-            f"{where}: arrays and objects lie too deep in each other (expected less deep JSON)",
+            f"field {field!r}: arrays and objects lie too deep in each other (expected less deep JSON)",
         ) from None
-    return utf8(f"{where}: the JSON", text)
+    return utf8(text, "JSON", field)
 
 
 def check_metadata(metadata: Any) -> None:
@@ -928,7 +926,11 @@ def json_set_command(
             for name in path[:-1]:
                 parent = parent.setdefault(name, {})
             parent[path[-1]] = value
-    text = json_bytes("the document cannot be stored", document)
+    try:
+        text = utf8(COMPACT.encode(document), "document")
+    except RecursionError:
+        text = b""
+        check_json(document, JSON_DEPTH_MAX)
     # Both are rare, and can be ruled out fast.
     is_deep = text.count(b"[") + text.count(b"{") > JSON_DEPTH_MAX
     if is_deep or MANY_DIGITS.search(text) is not None:
@@ -1039,7 +1041,7 @@ class Filters:
         if wanted is None:
             return
         bounds: list[Any] = []
-        if not isinstance(wanted, str | bytes | Mapping | Set):
+        if not isinstance(wanted, str | bytes | Mapping | set | frozenset):
             with contextlib.suppress(TypeError):
                 bounds = list(itertools.islice(wanted, 3))
         if len(bounds) != 2:
