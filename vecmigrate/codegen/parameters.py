@@ -84,7 +84,7 @@ def knn_parameters(vector: VectorView, view: SpecView) -> list[str]:
 
 def knn_many_parameters(vector: VectorView, view: SpecView) -> list[str]:
     """The parameters of several such searches at once."""
-    queries = f"{view.queries}: Sequence[Vector] | npt.NDArray[Any]"
+    queries = f"{view.queries}: Vectors"
     return _search_parameters(view, queries, _knn_own(vector))
 
 

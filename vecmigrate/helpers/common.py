@@ -6,6 +6,7 @@ import itertools
 import logging
 import operator
 from collections.abc import (
+    AsyncIterable,
     AsyncIterator,
     Awaitable,
     Callable,
@@ -25,6 +26,10 @@ logger = logging.getLogger(__name__)
 Vector: TypeAlias = Sequence[float] | npt.NDArray[Any]
 
 
+# Several of them, or an array of shape (n, dims).
+Vectors: TypeAlias = Iterable[Vector] | npt.NDArray[Any]
+
+
 # The words of one command, as redis-py's `execute_command` takes them.
 Command: TypeAlias = tuple[str | bytes | int | float, ...]
 
@@ -38,6 +43,10 @@ NumericFilter: TypeAlias = tuple[float | None, float | None]
 
 
 T = TypeVar("T")
+
+
+# Any iterable, asynchronous or not.
+Items: TypeAlias = Iterable[T] | AsyncIterable[T]
 
 
 # What the server takes at most, unless MAXSEARCHRESULTS says otherwise, and for counts of other kinds.

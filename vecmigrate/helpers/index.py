@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import (
     Callable,
-    Iterable,
     Iterator,
     Mapping,
     Sequence,
@@ -19,6 +18,7 @@ from vecmigrate.helpers.common import (
     Command,
     T,
     Vector,
+    Vectors,
     check_many,
     whole_number,
 )
@@ -339,7 +339,7 @@ class Index:
     def knn_many(
         self,
         field: str,
-        queries: Iterable[Vector],
+        queries: Vectors,
         knn_k: int,
         timeout_ms: int,
         ef_runtime: int | None = None,

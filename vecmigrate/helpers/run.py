@@ -20,6 +20,7 @@ from vecmigrate.helpers.common import (
     AsyncRedis,
     BlockingRedis,
     Command,
+    Items,
     StoreMany,
     StoreReport,
     T,
@@ -82,7 +83,7 @@ def store_blocking(redis: BlockingRedis, commands: Sequence[Command]) -> None:
 
 async def store_many(
     redis: AsyncRedis,
-    items: Iterable[T] | AsyncIterable[T],
+    items: Items[T],
     encode: Callable[[T], Sequence[Command]],
     key_name: str,
     batch_size: int,
@@ -114,7 +115,7 @@ def store_many_blocking(
     return work.report
 
 
-async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+async def each(items: Items[T]) -> AsyncIterator[T]:
     """The items of any iterable, asynchronous or not."""
     if isinstance(items, AsyncIterable):
         async for item in items:

@@ -12,14 +12,14 @@ angle.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._core import AsyncRedis, Command, StoreReport, TagFilter, Vector
+from ._core import AsyncRedis, Command, Items, StoreReport, TagFilter, Vector, Vectors
 
 # What is queried: an alias, so that the index behind it can be rebuilt.
 BENIGN_TECH_EMB_INDEX: Final = "idx:benign_tech_emb"
@@ -98,7 +98,7 @@ def read_document(
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
         "category_id": key,
-        "embedding": vectors["embedding"],
+        "embedding": vectors.get("embedding"),
         "metadata": metadata,
     }
 
@@ -144,7 +144,7 @@ async def store_benign_tech_embedding_hash(
 
 async def store_many_benign_tech(
     redis: AsyncRedis,
-    items: Iterable[BenignTechItem] | AsyncIterable[BenignTechItem],
+    items: Items[BenignTechItem],
     *,
     batch_size: int = 500,
 ) -> StoreReport:
@@ -231,7 +231,7 @@ async def knn_search_benign_tech(
 
 async def knn_many_benign_tech(
     redis: AsyncRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,

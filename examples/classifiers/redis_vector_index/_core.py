@@ -40,6 +40,10 @@ logger = logging.getLogger(__name__)
 Vector: TypeAlias = Sequence[float] | npt.NDArray[Any]
 
 
+# Several of them, or an array of shape (n, dims).
+Vectors: TypeAlias = Iterable[Vector] | npt.NDArray[Any]
+
+
 # The words of one command, as redis-py's `execute_command` takes them.
 Command: TypeAlias = tuple[str | bytes | int | float, ...]
 
@@ -53,6 +57,10 @@ NumericFilter: TypeAlias = tuple[float | None, float | None]
 
 
 T = TypeVar("T")
+
+
+# Any iterable, asynchronous or not.
+Items: TypeAlias = Iterable[T] | AsyncIterable[T]
 
 
 # What the server takes at most, unless MAXSEARCHRESULTS says otherwise, and for counts of other kinds.
@@ -1630,7 +1638,7 @@ class Index:
     def knn_many(
         self,
         field: str,
-        queries: Iterable[Vector],
+        queries: Vectors,
         knn_k: int,
         timeout_ms: int,
         ef_runtime: int | None = None,
@@ -1853,7 +1861,7 @@ def store_blocking(redis: BlockingRedis, commands: Sequence[Command]) -> None:
 
 async def store_many(
     redis: AsyncRedis,
-    items: Iterable[T] | AsyncIterable[T],
+    items: Items[T],
     encode: Callable[[T], Sequence[Command]],
     key_name: str,
     batch_size: int,
@@ -1885,7 +1893,7 @@ def store_many_blocking(
     return work.report
 
 
-async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+async def each(items: Items[T]) -> AsyncIterator[T]:
     """The items of any iterable, asynchronous or not."""
     if isinstance(items, AsyncIterable):
         async for item in items:

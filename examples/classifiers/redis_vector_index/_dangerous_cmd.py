@@ -11,14 +11,14 @@ angle.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._core import AsyncRedis, Command, StoreReport, TagFilter, Vector
+from ._core import AsyncRedis, Command, Items, StoreReport, TagFilter, Vector, Vectors
 
 # What is queried: an alias, so that the index behind it can be rebuilt.
 DANGEROUS_CMD_EMB_INDEX: Final = "idx:dangerous_cmd_emb"
@@ -97,7 +97,7 @@ def read_document(
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
         "category_id": key,
-        "embedding": vectors["embedding"],
+        "embedding": vectors.get("embedding"),
         "metadata": metadata,
     }
 
@@ -143,7 +143,7 @@ async def store_dangerous_cmd_embedding_hash(
 
 async def store_many_dangerous_cmds(
     redis: AsyncRedis,
-    items: Iterable[DangerousCmdItem] | AsyncIterable[DangerousCmdItem],
+    items: Items[DangerousCmdItem],
     *,
     batch_size: int = 500,
 ) -> StoreReport:
@@ -230,7 +230,7 @@ async def knn_search_dangerous_cmds(
 
 async def knn_many_dangerous_cmds(
     redis: AsyncRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,

@@ -12,14 +12,14 @@ angle.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._core import AsyncRedis, Command, StoreReport, TagFilter, Vector
+from ._core import AsyncRedis, Command, Items, StoreReport, TagFilter, Vector, Vectors
 
 # What is queried: an alias, so that the index behind it can be rebuilt.
 SKILL_EMB_INDEX: Final = "idx:skill_emb"
@@ -158,7 +158,7 @@ def read_document(
             metadata.get("description"),
             default="",
         ),
-        "embedding": vectors["embedding"],
+        "embedding": vectors.get("embedding"),
         "metadata": metadata,
     }
 
@@ -207,7 +207,7 @@ async def store_skill_embedding_hash(
 
 async def store_many_skills(
     redis: AsyncRedis,
-    items: Iterable[SkillItem] | AsyncIterable[SkillItem],
+    items: Items[SkillItem],
     *,
     batch_size: int = 500,
 ) -> StoreReport:
@@ -284,7 +284,7 @@ async def knn_search_skills(
 
 async def knn_many_skills(
     redis: AsyncRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,

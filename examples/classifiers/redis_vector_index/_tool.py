@@ -12,14 +12,14 @@ angle.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._core import AsyncRedis, Command, StoreReport, TagFilter, Vector
+from ._core import AsyncRedis, Command, Items, StoreReport, TagFilter, Vector, Vectors
 
 # What is queried: an alias, so that the index behind it can be rebuilt.
 TOOL_EMB_INDEX: Final = "idx:tool_emb"
@@ -131,7 +131,7 @@ def read_document(
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
         "name": key,
-        "embedding": vectors["embedding"],
+        "embedding": vectors.get("embedding"),
         "metadata": metadata,
     }
 
@@ -177,7 +177,7 @@ async def store_tool_embedding_hash(
 
 async def store_many_tools(
     redis: AsyncRedis,
-    items: Iterable[ToolItem] | AsyncIterable[ToolItem],
+    items: Items[ToolItem],
     *,
     batch_size: int = 500,
 ) -> StoreReport:
@@ -254,7 +254,7 @@ async def knn_search_tools(
 
 async def knn_many_tools(
     redis: AsyncRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,

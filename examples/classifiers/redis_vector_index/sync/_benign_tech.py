@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-
-import numpy.typing as npt
 
 from .. import _core
 from .._benign_tech import (
@@ -20,7 +18,7 @@ from .._benign_tech import (
     read_document,
     read_hit,
 )
-from .._core import BlockingRedis, StoreReport, TagFilter, Vector
+from .._core import BlockingRedis, StoreReport, TagFilter, Vector, Vectors
 
 
 def store_benign_tech_embedding_hash(
@@ -100,7 +98,7 @@ def knn_search_benign_tech(
 
 def knn_many_benign_tech(
     redis: BlockingRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,

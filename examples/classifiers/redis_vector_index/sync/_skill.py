@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy.typing as npt
-
 from .. import _core
-from .._core import BlockingRedis, StoreReport, TagFilter, Vector
+from .._core import BlockingRedis, StoreReport, TagFilter, Vector, Vectors
 from .._skill import (
     INDEX,
     SPEC,
@@ -88,7 +86,7 @@ def knn_search_skills(
 
 def knn_many_skills(
     redis: BlockingRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,
