@@ -10,7 +10,7 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
-from typing import Any
+from typing import Any, Final
 
 from redis.client import NEVER_DECODE
 from redis.exceptions import RedisError
@@ -23,12 +23,18 @@ from vecmigrate.helpers.common import (
     StoreMany,
     StoreReport,
     T,
+    as_bytes,
     batches,
+    check_many,
     logger,
 )
 from vecmigrate.helpers.index import Index, ReadDocument, ReadHit, Search
 from vecmigrate.helpers.replies import doc_count
 from vecmigrate.helpers.values import as_str
+
+# Replies come as bytes from any client: a vector is no text, and a text may be stored in UTF-8 whatever
+# encoding a client decodes with.
+AS_BYTES: Final = {NEVER_DECODE: True}
 
 
 async def pipelined(
@@ -40,7 +46,7 @@ async def pipelined(
     """Send commands in one round trip, and give their replies in the same order."""
     pipeline = redis.pipeline(transaction=False)
     for command in commands:
-        pipeline.execute_command(*command)
+        pipeline.execute_command(*command, **AS_BYTES)
     return await pipeline.execute(raise_on_error=raise_on_error)
 
 
@@ -53,7 +59,7 @@ def pipelined_blocking(
     """The blocking twin of `pipelined`."""
     pipeline = redis.pipeline(transaction=False)
     for command in commands:
-        pipeline.execute_command(*command)
+        pipeline.execute_command(*command, **AS_BYTES)
     return pipeline.execute(raise_on_error=raise_on_error)
 
 
@@ -81,6 +87,7 @@ async def store_many(
     batch_size: int,
 ) -> StoreReport:
     """Store items batch by batch; those that cannot be stored are in the report."""
+    check_many("items", items)
     work = StoreMany(encode, key_name, batch_size)
     async for item in each(items):
         if work.add(item):
@@ -97,6 +104,7 @@ def store_many_blocking(
     batch_size: int,
 ) -> StoreReport:
     """The blocking twin of `store_many`."""
+    check_many("items", items)
     work = StoreMany(encode, key_name, batch_size)
     for item in items:
         if work.add(item):
@@ -122,9 +130,7 @@ async def get(
     read: ReadDocument[T],
 ) -> T | None:
     """The document of a key; None where there is none."""
-    # A blob is no text, so a client that decodes replies must not decode this one.
-    options = {} if index.storage == "json" else {NEVER_DECODE: True}
-    reply = await redis.execute_command(*index.get_command(key), **options)
+    reply = await redis.execute_command(*index.get_command(key), **AS_BYTES)
     return index.document(key, reply, read)
 
 
@@ -135,8 +141,7 @@ def get_blocking(
     read: ReadDocument[T],
 ) -> T | None:
     """The blocking twin of `get`."""
-    options = {} if index.storage == "json" else {NEVER_DECODE: True}
-    reply = redis.execute_command(*index.get_command(key), **options)
+    reply = redis.execute_command(*index.get_command(key), **AS_BYTES)
     return index.document(key, reply, read)
 
 
@@ -158,7 +163,7 @@ async def delete_many(
 ) -> int:
     """Delete the documents of these keys, and say how many there were."""
     deleted = 0
-    for batch in batches(keys, batch_size):
+    for batch in batches("keys", keys, batch_size):
         deleted += sum(await pipelined(redis, map(index.delete_command, batch)))
     return deleted
 
@@ -171,7 +176,7 @@ def delete_many_blocking(
 ) -> int:
     """The blocking twin of `delete_many`."""
     deleted = 0
-    for batch in batches(keys, batch_size):
+    for batch in batches("keys", keys, batch_size):
         deleted += sum(pipelined_blocking(redis, map(index.delete_command, batch)))
     return deleted
 
@@ -179,7 +184,7 @@ def delete_many_blocking(
 async def find(redis: AsyncRedis, search: Search, read: ReadHit[T]) -> list[T]:
     """What a search finds; nothing on errors of Redis, if the index is told so."""
     try:
-        reply = await redis.execute_command(*search.command)
+        reply = await redis.execute_command(*search.command, **AS_BYTES)
     except RedisError as error:
         note_failure(search, error)
         return []
@@ -189,7 +194,7 @@ async def find(redis: AsyncRedis, search: Search, read: ReadHit[T]) -> list[T]:
 def find_blocking(redis: BlockingRedis, search: Search, read: ReadHit[T]) -> list[T]:
     """The blocking twin of `find`."""
     try:
-        reply = redis.execute_command(*search.command)
+        reply = redis.execute_command(*search.command, **AS_BYTES)
     except RedisError as error:
         note_failure(search, error)
         return []
@@ -249,13 +254,15 @@ def note_failure(search: Search, error: Exception) -> None:
 
 async def iterate(redis: AsyncRedis, index: Index) -> AsyncIterator[str]:
     """The keys that have documents, as SCAN comes across them."""
-    async for key in redis.scan_iter(match=index.scan_pattern, count=SCAN_COUNT):
+    pattern = index.scan_pattern.encode()
+    async for key in redis.scan_iter(match=pattern, count=SCAN_COUNT, **AS_BYTES):
         yield as_str(key).removeprefix(index.prefixes[0])
 
 
 def iterate_blocking(redis: BlockingRedis, index: Index) -> Iterator[str]:
     """The blocking twin of `iterate`."""
-    for key in redis.scan_iter(match=index.scan_pattern, count=SCAN_COUNT):
+    pattern = index.scan_pattern.encode()
+    for key in redis.scan_iter(match=pattern, count=SCAN_COUNT, **AS_BYTES):
         yield as_str(key).removeprefix(index.prefixes[0])
 
 
@@ -280,7 +287,7 @@ async def redisearch_index_doc_count(redis: AsyncRedis, index_name: str) -> int:
         `num_docs` of FT.INFO; -1 on any failure, such as a missing index or a server that is away.
     """
     try:
-        reply = await redis.execute_command("FT.INFO", index_name)
+        reply = await redis.execute_command(*as_bytes(("FT.INFO", index_name)))
     except Exception:  # the contract: whatever fails, the count is -1
         logger.debug("FT.INFO of %s failed", index_name, exc_info=True)
         return -1
@@ -290,7 +297,7 @@ async def redisearch_index_doc_count(redis: AsyncRedis, index_name: str) -> int:
 def redisearch_index_doc_count_blocking(redis: BlockingRedis, index_name: str) -> int:
     """The blocking twin of `redisearch_index_doc_count`."""
     try:
-        reply = redis.execute_command("FT.INFO", index_name)
+        reply = redis.execute_command(*as_bytes(("FT.INFO", index_name)))
     except Exception:  # as above
         logger.debug("FT.INFO of %s failed", index_name, exc_info=True)
         return -1
