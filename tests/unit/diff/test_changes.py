@@ -78,7 +78,7 @@ def found(old: IndexSpec, new: IndexSpec) -> list[str]:
         ),
         (
             {"rename_fields": {"title": "heading"}, "heading": {"attribute": "the.title", "path": "title"}},
-            ["rebuild skill.title field", "rebuild skill.heading field"],
+            ["rebuild skill.title field", "in_place skill.heading field"],
         ),
         ({"drop_fields": ["title"]}, ["rebuild skill.title field"]),
         ({"index": {"stopwords": []}}, ["rebuild skill index.stopwords"]),
