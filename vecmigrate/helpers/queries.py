@@ -82,12 +82,16 @@ class Filters:
             raise ValueError(
                 f"the filter {field} has no labels (expected at least one, or None)",
             )
-        self.clauses.append(
-            f"@{said or field}:{{{' | '.join(map(self._param, parameters))}}}"
-        )
+        names = " | ".join(map(self._param, parameters))
+        self.clauses.append(f"@{said or field}:{{{names}}}")
 
-    def number(self, field: str, wanted: NumericFilter | None, said: str = "") -> None:
-        """The field's number lies between the two, both included; None leaves a side open; `said` as above.
+    def number(
+        self,
+        field: str,
+        wanted: NumericFilter | None,
+        said: str = "",
+    ) -> None:
+        """The field's number lies between the two, both included; None leaves a side open.
 
         Raises:
             ValueError: It is no such pair, or no number lies between the two.
