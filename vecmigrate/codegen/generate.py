@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 # What the shared module gives to applications.
-_SHARED_TYPES: Final = ("StoreFailure", "StoreReport", "Vector")
+_SHARED_TYPES: Final = ("SearchTimeout", "SearchWarning", "StoreFailure", "StoreReport", "Vector")
 # What the modules of specs may take from it, beside the type of the client.
 _TYPES: Final = ("Command", "Items", "NumericFilter", "StoreReport", "TagFilter", "Vector", "Vectors")
 _COUNT: Final = "redisearch_index_doc_count"

@@ -131,7 +131,7 @@ class StoreMany:
         self._key_name = key_name
         self._seen = 0
         # Of each item in the batch: its place in the input, its key, how many commands it takes.
-        self._batch: list[tuple[int, str, int]] = []
+        self._batch: list[tuple[int, object, int]] = []
 
     def add(self, item: Any) -> bool:
         """Take one item into the batch, or into the report if it is at fault; True: the batch is full."""
@@ -152,7 +152,7 @@ class StoreMany:
             self._fail(index, key, str(error) or type(error).__name__)
         else:
             self.commands.extend(commands)
-            self._batch.append((index, str(key), len(commands)))
+            self._batch.append((index, key, len(commands)))
         return len(self._batch) >= self._batch_size
 
     def settle(self, replies: Sequence[Any]) -> None:

@@ -11,12 +11,12 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
 
 from vecmigrate.helpers.common import Command, NumericFilter, TagFilter, as_bytes
 from vecmigrate.helpers.values import number_parameter, real_number, tag_parameter
+from vecmigrate.helpers.where import Where
 
 # The name under which queries return a distance.
 DISTANCE: Final = "__distance"
@@ -99,7 +99,7 @@ class Filters:
         if wanted is None:
             return
         bounds: list[Any] = []
-        if not isinstance(wanted, str | bytes | Mapping | AbstractSet):
+        if not isinstance(wanted, str | bytes | Mapping | set | frozenset):
             with contextlib.suppress(TypeError):
                 bounds = list(itertools.islice(wanted, 3))
         if len(bounds) != 2:
@@ -118,6 +118,17 @@ class Filters:
             f"@{said or field}:[{self._param(smallest)} {self._param(largest)}]",
         )
 
+    def where(self, wanted: Where | None) -> None:
+        """The document meets this condition."""
+        if wanted is None:
+            return
+        if not isinstance(wanted, Where):
+            raise TypeError(
+                f"where is {type(wanted).__name__} (expected a condition on fields, such as field == value)",
+            )
+        # Before others, as `join_conditions` says.
+        self.clauses.insert(0, wanted.render(self._param))
+
     def _param(self, value: bytes | float) -> str:
         name = f"filter_{len(self.params) // 2}"
         self.params += (name, value)
@@ -133,14 +144,30 @@ def search_command(
     index: str,
     query: str,
     params: Sequence[Any],
-    returned: Sequence[str],
+    returned: Sequence[str] | None,
     limit: int,
+    *,
+    timeout_ms: int,
+    dialect: int = 2,
 ) -> Command:
-    """FT.SEARCH for the `limit` nearest documents, with the fields to return."""
+    """FT.SEARCH for the `limit` nearest documents.
+
+    Args:
+        index: What is searched.
+        query: The query, which gives each document a distance.
+        params: Names and values of its parameters.
+        returned: The fields to return, in the words of RETURN; None for the documents as they are stored.
+        limit: How many to return at most.
+        timeout_ms: How long the server may take, at least 1.
+        dialect: 2, or 3 for JSON documents: it returns all values of a path, each as it is stored.
+    """
+    wanted: tuple[str | int, ...] = ()
+    if returned is not None:
+        wanted = ("RETURN", len(returned) + 1, DISTANCE, *returned)
     words = (
         *("FT.SEARCH", index, query, "PARAMS", len(params), *params),
-        *("SORTBY", DISTANCE, "ASC", "RETURN", len(returned) + 1, DISTANCE, *returned),
-        *("LIMIT", 0, limit, "DIALECT", 2),
+        *("SORTBY", DISTANCE, "ASC", *wanted),
+        *("LIMIT", 0, limit, "TIMEOUT", timeout_ms, "DIALECT", dialect),
     )
     return as_bytes(words)
 

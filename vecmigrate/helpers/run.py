@@ -31,6 +31,7 @@ from vecmigrate.helpers.common import (
 )
 from vecmigrate.helpers.index import Index, ReadDocument, ReadHit, Search
 from vecmigrate.helpers.replies import doc_count
+from vecmigrate.helpers.searches import Searches
 from vecmigrate.helpers.values import as_str
 
 # Replies come as bytes from any client: a vector is no text, and a text may be stored in UTF-8 whatever
@@ -184,22 +185,26 @@ def delete_many_blocking(
 
 async def find(redis: AsyncRedis, search: Search, read: ReadHit[T]) -> list[T]:
     """What a search finds; nothing on errors of Redis, if the index is told so."""
-    try:
-        reply = await redis.execute_command(*search.command, **AS_BYTES)
-    except RedisError as error:
-        note_failure(search, error)
-        return []
-    return search.hits(reply, read)
+    work = Searches([search])
+    while work.commands:
+        try:
+            reply = await redis.execute_command(*work.commands[0], **AS_BYTES)
+        except RedisError as error:
+            reply = error
+        work.settle([reply])
+    return hits_of_each(work, read)[0]
 
 
 def find_blocking(redis: BlockingRedis, search: Search, read: ReadHit[T]) -> list[T]:
     """The blocking twin of `find`."""
-    try:
-        reply = redis.execute_command(*search.command, **AS_BYTES)
-    except RedisError as error:
-        note_failure(search, error)
-        return []
-    return search.hits(reply, read)
+    work = Searches([search])
+    while work.commands:
+        try:
+            reply = redis.execute_command(*work.commands[0], **AS_BYTES)
+        except RedisError as error:
+            reply = error
+        work.settle([reply])
+    return hits_of_each(work, read)[0]
 
 
 async def find_many(
@@ -208,12 +213,14 @@ async def find_many(
     read: ReadHit[T],
 ) -> list[list[T]]:
     """What each of several searches finds, in one round trip."""
-    try:
-        commands = [search.command for search in searches]
-        replies = await pipelined(redis, commands, raise_on_error=False)
-    except RedisError as error:
-        replies = [error] * len(searches)
-    return hits_of_each(searches, replies, read)
+    work = Searches(searches)
+    while work.commands:
+        try:
+            replies = await pipelined(redis, work.commands, raise_on_error=False)
+        except RedisError as error:
+            replies = [error] * len(work.commands)
+        work.settle(replies)
+    return hits_of_each(work, read)
 
 
 def find_many_blocking(
@@ -222,22 +229,24 @@ def find_many_blocking(
     read: ReadHit[T],
 ) -> list[list[T]]:
     """The blocking twin of `find_many`."""
-    try:
-        commands = [search.command for search in searches]
-        replies = pipelined_blocking(redis, commands, raise_on_error=False)
-    except RedisError as error:
-        replies = [error] * len(searches)
-    return hits_of_each(searches, replies, read)
+    work = Searches(searches)
+    while work.commands:
+        try:
+            replies = pipelined_blocking(
+                redis,
+                work.commands,
+                raise_on_error=False,
+            )
+        except RedisError as error:
+            replies = [error] * len(work.commands)
+        work.settle(replies)
+    return hits_of_each(work, read)
 
 
-def hits_of_each(
-    searches: Iterable[Search],
-    replies: Iterable[Any],
-    read: ReadHit[T],
-) -> list[list[T]]:
-    """The results in the replies to several searches."""
+def hits_of_each(work: Searches, read: ReadHit[T]) -> list[list[T]]:
+    """The results of each search."""
     found: list[list[T]] = []
-    for search, reply in zip(searches, replies, strict=True):
+    for search, reply in zip(work.searches, work.replies, strict=True):
         if isinstance(reply, Exception):
             note_failure(search, reply)
             found.append([])
@@ -253,18 +262,29 @@ def note_failure(search: Search, error: Exception) -> None:
     logger.debug("The search of %s failed", search.index.name, exc_info=error)
 
 
+def scan_options(index: Index) -> dict[str, Any]:
+    """What SCAN is told beside a pattern: documents only, as others may have keys of that form."""
+    return {"count": SCAN_COUNT, "_type": index.key_type, **AS_BYTES}
+
+
 async def iterate(redis: AsyncRedis, index: Index) -> AsyncIterator[str]:
     """The keys that have documents, as SCAN comes across them."""
-    pattern = index.scan_pattern.encode()
-    async for key in redis.scan_iter(match=pattern, count=SCAN_COUNT, **AS_BYTES):
-        yield as_str(key).removeprefix(index.prefixes[0])
+    for pattern, earlier in index.scans:
+        keys = redis.scan_iter(match=pattern.encode(), **scan_options(index))
+        async for key in keys:
+            name = as_str(key)
+            if not name.startswith(earlier):
+                yield index.key_of(name)
 
 
 def iterate_blocking(redis: BlockingRedis, index: Index) -> Iterator[str]:
     """The blocking twin of `iterate`."""
-    pattern = index.scan_pattern.encode()
-    for key in redis.scan_iter(match=pattern, count=SCAN_COUNT, **AS_BYTES):
-        yield as_str(key).removeprefix(index.prefixes[0])
+    for pattern, earlier in index.scans:
+        keys = redis.scan_iter(match=pattern.encode(), **scan_options(index))
+        for key in keys:
+            name = as_str(key)
+            if not name.startswith(earlier):
+                yield index.key_of(name)
 
 
 async def scan(redis: AsyncRedis, index: Index) -> list[str]:

@@ -7,7 +7,7 @@ import keyword
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from vecmigrate.spec.implied import default_source, metadata_holder
+from vecmigrate.spec.implied import default_source, metadata_holder, vector_names
 from vecmigrate.spec.naming import (
     DEFAULT_METADATA,
     DEFAULT_QUERY,
@@ -78,7 +78,7 @@ def _check_functions(mapping: Mapping[str, Any], findings: Findings) -> None:
 
 def functions(mapping: Mapping[str, Any], findings: Findings) -> dict[str, tuple[str, KeyPath]]:
     """Role → the name of the generated function and where the spec says it; empty where that is not known."""
-    vectors = [name for name, field in mapping["fields"].items() if field["type"] == "vector"]
+    vectors = vector_names(mapping["fields"])
     if not vectors or "name" not in mapping or "key" not in mapping or not findings.is_clean(("helpers",)):
         return {}
     helpers = resolve_helpers(mapping["name"], mapping["key"], vectors[0], mapping["helpers"])
@@ -132,7 +132,7 @@ def _check_store_parameters(mapping: Mapping[str, Any], findings: Findings) -> N
     fields: _Fields = mapping["fields"]
     store = mapping["helpers"].get("store", {})
     holder = metadata_holder(fields)
-    vectors = [name for name, field in fields.items() if field["type"] == "vector"]
+    vectors = vector_names(fields)
     taken = dict.fromkeys(STORE_PARAMETERS, "the client")
     wanted: list[tuple[str, str, KeyPath]] = []
     if "key" in mapping:

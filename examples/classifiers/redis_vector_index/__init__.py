@@ -26,7 +26,14 @@ from ._benign_tech import (
     store_benign_tech_embedding_hash,
     store_many_benign_tech,
 )
-from ._core import StoreFailure, StoreReport, Vector, redisearch_index_doc_count
+from ._core import (
+    SearchTimeout,
+    SearchWarning,
+    StoreFailure,
+    StoreReport,
+    Vector,
+    redisearch_index_doc_count,
+)
 from ._dangerous_cmd import (
     DANGEROUS_CMD_EMB_INDEX,
     DANGEROUS_CMD_EMB_PREFIX,
@@ -106,6 +113,8 @@ __all__ = [
     "DangerousCmdDocument",
     "DangerousCmdHit",
     "DangerousCmdItem",
+    "SearchTimeout",
+    "SearchWarning",
     "SkillDocument",
     "SkillHit",
     "SkillItem",

@@ -35,7 +35,7 @@ INDEX: Final = _core.Index(
     vectors={
         "embedding": _core.VectorField(384, "float32", "cosine", "embedding"),
     },
-    returned=("category_id", "meta_json"),
+    returned={"category_id": "category_id", "meta_json": "meta_json"},
     filters={"category_id": _core.Labels(",")},
 )
 
@@ -94,20 +94,20 @@ def read_document(
     fields: Mapping[str, str],
     vectors: Mapping[str, Any],
 ) -> BenignTechDocument:
-    """The document of a key, from its values as text and its vectors."""
+    """The document of a key, from its values and its vectors."""
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
-        "category_id": fields.get("category_id") or key,
+        "category_id": key,
         "embedding": vectors.get("embedding"),
         "metadata": metadata,
     }
 
 
 def read_hit(key: str, score: float, fields: Mapping[str, str]) -> BenignTechHit:
-    """One result of a search, from the values that it returned as text."""
+    """One result of a search, from the values that it returned."""
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
-        "category_id": fields.get("category_id") or key,
+        "category_id": key,
         "score": score,
         "metadata": metadata,
     }
@@ -196,6 +196,7 @@ async def knn_search_benign_tech(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
 ) -> list[BenignTechHit]:
     """Find the benign tech items whose embedding is nearest to a vector, best first.
@@ -205,6 +206,7 @@ async def knn_search_benign_tech(
         query_embedding: Real numbers, shape (384,), compared as float32.
         knn_k: How many to find, at least 1.
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
+        timeout_ms: How long the server may take in milliseconds, at least 1.
         category_id: Only documents with this label in category_id, or with one of
             these.
 
@@ -220,8 +222,9 @@ async def knn_search_benign_tech(
         "embedding",
         query_embedding,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"category_id": category_id},
+        conditions={"category_id": category_id},
     )
     return await _core.find(redis, search, read_hit)
 
@@ -232,6 +235,7 @@ async def knn_many_benign_tech(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
 ) -> list[list[BenignTechHit]]:
     """The nearest benign tech items of each of several vectors, in one round trip.
@@ -243,8 +247,9 @@ async def knn_many_benign_tech(
         "embedding",
         query_embeddings,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"category_id": category_id},
+        conditions={"category_id": category_id},
     )
     return await _core.find_many(redis, searches, read_hit)
 
@@ -255,6 +260,7 @@ async def range_search_benign_tech(
     *,
     min_score: float,
     limit: int = 100,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
 ) -> list[BenignTechHit]:
     """Find the benign tech items that score at least `min_score`, best first, at most
@@ -268,7 +274,8 @@ async def range_search_benign_tech(
         query_embedding,
         min_score,
         limit,
-        {"category_id": category_id},
+        timeout_ms,
+        conditions={"category_id": category_id},
     )
     return await _core.find(redis, search, read_hit)
 

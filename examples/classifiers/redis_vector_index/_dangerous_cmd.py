@@ -34,7 +34,7 @@ INDEX: Final = _core.Index(
     vectors={
         "embedding": _core.VectorField(384, "float32", "cosine", "embedding"),
     },
-    returned=("category_id", "meta_json"),
+    returned={"category_id": "category_id", "meta_json": "meta_json"},
     filters={"category_id": _core.Labels(",")},
 )
 
@@ -93,20 +93,20 @@ def read_document(
     fields: Mapping[str, str],
     vectors: Mapping[str, Any],
 ) -> DangerousCmdDocument:
-    """The document of a key, from its values as text and its vectors."""
+    """The document of a key, from its values and its vectors."""
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
-        "category_id": fields.get("category_id") or key,
+        "category_id": key,
         "embedding": vectors.get("embedding"),
         "metadata": metadata,
     }
 
 
 def read_hit(key: str, score: float, fields: Mapping[str, str]) -> DangerousCmdHit:
-    """One result of a search, from the values that it returned as text."""
+    """One result of a search, from the values that it returned."""
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
-        "category_id": fields.get("category_id") or key,
+        "category_id": key,
         "score": score,
         "metadata": metadata,
     }
@@ -195,6 +195,7 @@ async def knn_search_dangerous_cmds(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
 ) -> list[DangerousCmdHit]:
     """Find the dangerous cmd items whose embedding is nearest to a vector, best first.
@@ -204,6 +205,7 @@ async def knn_search_dangerous_cmds(
         query_embedding: Real numbers, shape (384,), compared as float32.
         knn_k: How many to find, at least 1.
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
+        timeout_ms: How long the server may take in milliseconds, at least 1.
         category_id: Only documents with this label in category_id, or with one of
             these.
 
@@ -219,8 +221,9 @@ async def knn_search_dangerous_cmds(
         "embedding",
         query_embedding,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"category_id": category_id},
+        conditions={"category_id": category_id},
     )
     return await _core.find(redis, search, read_hit)
 
@@ -231,6 +234,7 @@ async def knn_many_dangerous_cmds(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
 ) -> list[list[DangerousCmdHit]]:
     """The nearest dangerous cmd items of each of several vectors, in one round trip.
@@ -242,8 +246,9 @@ async def knn_many_dangerous_cmds(
         "embedding",
         query_embeddings,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"category_id": category_id},
+        conditions={"category_id": category_id},
     )
     return await _core.find_many(redis, searches, read_hit)
 
@@ -254,6 +259,7 @@ async def range_search_dangerous_cmds(
     *,
     min_score: float,
     limit: int = 100,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
 ) -> list[DangerousCmdHit]:
     """Find the dangerous cmd items that score at least `min_score`, best first, at most
@@ -267,7 +273,8 @@ async def range_search_dangerous_cmds(
         query_embedding,
         min_score,
         limit,
-        {"category_id": category_id},
+        timeout_ms,
+        conditions={"category_id": category_id},
     )
     return await _core.find(redis, search, read_hit)
 

@@ -40,7 +40,12 @@ INDEX: Final = _core.Index(
     vectors={
         "embedding": _core.VectorField(384, "float32", "cosine", "embedding"),
     },
-    returned=("skill_id", "name", "description", "meta_json"),
+    returned={
+        "skill_id": "skill_id",
+        "name": "name",
+        "description": "description",
+        "meta_json": "meta_json",
+    },
     filters={"skill_id": _core.Labels(",")},
 )
 # The spec itself, for the engine that moves documents out of legacy hashes.
@@ -143,10 +148,10 @@ def read_document(
     fields: Mapping[str, str],
     vectors: Mapping[str, Any],
 ) -> SkillDocument:
-    """The document of a key, from its values as text and its vectors."""
+    """The document of a key, from its values and its vectors."""
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
-        "skill_id": fields.get("skill_id") or key,
+        "skill_id": key,
         "name": _core.first_text(fields.get("name"), metadata.get("name"), default=key),
         "description": _core.first_text(
             fields.get("description"),
@@ -159,10 +164,10 @@ def read_document(
 
 
 def read_hit(key: str, score: float, fields: Mapping[str, str]) -> SkillHit:
-    """One result of a search, from the values that it returned as text."""
+    """One result of a search, from the values that it returned."""
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
-        "skill_id": fields.get("skill_id") or key,
+        "skill_id": key,
         "name": _core.first_text(fields.get("name"), metadata.get("name"), default=key),
         "description": _core.first_text(
             fields.get("description"),
@@ -245,6 +250,7 @@ async def knn_search_skills(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     skill_id: TagFilter | None = None,
 ) -> list[SkillHit]:
     """Find the skill items whose embedding is nearest to a vector, best first.
@@ -254,6 +260,7 @@ async def knn_search_skills(
         query_embedding: Real numbers, shape (384,), compared as float32.
         knn_k: How many to find, at least 1.
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
+        timeout_ms: How long the server may take in milliseconds, at least 1.
         skill_id: Only documents with this label in skill_id, or with one of these.
 
     Returns:
@@ -268,8 +275,9 @@ async def knn_search_skills(
         "embedding",
         query_embedding,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"skill_id": skill_id},
+        conditions={"skill_id": skill_id},
     )
     return await _core.find(redis, search, read_hit)
 
@@ -280,6 +288,7 @@ async def knn_many_skills(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     skill_id: TagFilter | None = None,
 ) -> list[list[SkillHit]]:
     """The nearest skill items of each of several vectors, in one round trip.
@@ -291,8 +300,9 @@ async def knn_many_skills(
         "embedding",
         query_embeddings,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"skill_id": skill_id},
+        conditions={"skill_id": skill_id},
     )
     return await _core.find_many(redis, searches, read_hit)
 
@@ -303,6 +313,7 @@ async def range_search_skills(
     *,
     min_score: float,
     limit: int = 100,
+    timeout_ms: int = 5000,
     skill_id: TagFilter | None = None,
 ) -> list[SkillHit]:
     """Find the skill items that score at least `min_score`, best first, at most `limit`.
@@ -314,7 +325,8 @@ async def range_search_skills(
         query_embedding,
         min_score,
         limit,
-        {"skill_id": skill_id},
+        timeout_ms,
+        conditions={"skill_id": skill_id},
     )
     return await _core.find(redis, search, read_hit)
 

@@ -35,7 +35,7 @@ INDEX: Final = _core.Index(
     vectors={
         "embedding": _core.VectorField(384, "float32", "cosine", "embedding"),
     },
-    returned=("name", "meta_json"),
+    returned={"name": "name", "meta_json": "meta_json"},
     filters={"name": _core.Labels(",")},
 )
 # The spec itself, for the engine that moves documents out of legacy hashes.
@@ -127,20 +127,20 @@ def read_document(
     fields: Mapping[str, str],
     vectors: Mapping[str, Any],
 ) -> ToolDocument:
-    """The document of a key, from its values as text and its vectors."""
+    """The document of a key, from its values and its vectors."""
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
-        "name": fields.get("name") or key,
+        "name": key,
         "embedding": vectors.get("embedding"),
         "metadata": metadata,
     }
 
 
 def read_hit(key: str, score: float, fields: Mapping[str, str]) -> ToolHit:
-    """One result of a search, from the values that it returned as text."""
+    """One result of a search, from the values that it returned."""
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
-        "name": fields.get("name") or key,
+        "name": key,
         "score": score,
         "metadata": metadata,
     }
@@ -220,6 +220,7 @@ async def knn_search_tools(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     name: TagFilter | None = None,
 ) -> list[ToolHit]:
     """Find the tool items whose embedding is nearest to a vector, best first.
@@ -229,6 +230,7 @@ async def knn_search_tools(
         query_embedding: Real numbers, shape (384,), compared as float32.
         knn_k: How many to find, at least 1.
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
+        timeout_ms: How long the server may take in milliseconds, at least 1.
         name: Only documents with this label in name, or with one of these.
 
     Returns:
@@ -239,7 +241,14 @@ async def knn_search_tools(
         ValueError: The vector has another shape, holds NaN or infinity or, since the
             metric is cosine, is zero, or another argument is out of range.
     """
-    search = INDEX.knn("embedding", query_embedding, knn_k, ef_runtime, {"name": name})
+    search = INDEX.knn(
+        "embedding",
+        query_embedding,
+        knn_k,
+        timeout_ms,
+        ef_runtime,
+        conditions={"name": name},
+    )
     return await _core.find(redis, search, read_hit)
 
 
@@ -249,6 +258,7 @@ async def knn_many_tools(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     name: TagFilter | None = None,
 ) -> list[list[ToolHit]]:
     """The nearest tool items of each of several vectors, in one round trip.
@@ -260,8 +270,9 @@ async def knn_many_tools(
         "embedding",
         query_embeddings,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"name": name},
+        conditions={"name": name},
     )
     return await _core.find_many(redis, searches, read_hit)
 
@@ -272,13 +283,21 @@ async def range_search_tools(
     *,
     min_score: float,
     limit: int = 100,
+    timeout_ms: int = 5000,
     name: TagFilter | None = None,
 ) -> list[ToolHit]:
     """Find the tool items that score at least `min_score`, best first, at most `limit`.
 
     Arguments and errors are those of `knn_search_tools`; `min_score` is at most 1.
     """
-    search = INDEX.range("embedding", query_embedding, min_score, limit, {"name": name})
+    search = INDEX.range(
+        "embedding",
+        query_embedding,
+        min_score,
+        limit,
+        timeout_ms,
+        conditions={"name": name},
+    )
     return await _core.find(redis, search, read_hit)
 
 

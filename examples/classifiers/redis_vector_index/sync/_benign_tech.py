@@ -81,6 +81,7 @@ def knn_search_benign_tech(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
 ) -> list[BenignTechHit]:
     """The blocking twin: see `_benign_tech.knn_search_benign_tech`."""
@@ -88,8 +89,9 @@ def knn_search_benign_tech(
         "embedding",
         query_embedding,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"category_id": category_id},
+        conditions={"category_id": category_id},
     )
     return _core.find_blocking(redis, search, read_hit)
 
@@ -100,6 +102,7 @@ def knn_many_benign_tech(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
 ) -> list[list[BenignTechHit]]:
     """The blocking twin: see `_benign_tech.knn_many_benign_tech`."""
@@ -107,8 +110,9 @@ def knn_many_benign_tech(
         "embedding",
         query_embeddings,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"category_id": category_id},
+        conditions={"category_id": category_id},
     )
     return _core.find_many_blocking(redis, searches, read_hit)
 
@@ -119,6 +123,7 @@ def range_search_benign_tech(
     *,
     min_score: float,
     limit: int = 100,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
 ) -> list[BenignTechHit]:
     """The blocking twin: see `_benign_tech.range_search_benign_tech`."""
@@ -127,7 +132,8 @@ def range_search_benign_tech(
         query_embedding,
         min_score,
         limit,
-        {"category_id": category_id},
+        timeout_ms,
+        conditions={"category_id": category_id},
     )
     return _core.find_blocking(redis, search, read_hit)
 

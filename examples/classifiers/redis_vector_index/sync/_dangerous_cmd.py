@@ -81,6 +81,7 @@ def knn_search_dangerous_cmds(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
 ) -> list[DangerousCmdHit]:
     """The blocking twin: see `_dangerous_cmd.knn_search_dangerous_cmds`."""
@@ -88,8 +89,9 @@ def knn_search_dangerous_cmds(
         "embedding",
         query_embedding,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"category_id": category_id},
+        conditions={"category_id": category_id},
     )
     return _core.find_blocking(redis, search, read_hit)
 
@@ -100,6 +102,7 @@ def knn_many_dangerous_cmds(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
 ) -> list[list[DangerousCmdHit]]:
     """The blocking twin: see `_dangerous_cmd.knn_many_dangerous_cmds`."""
@@ -107,8 +110,9 @@ def knn_many_dangerous_cmds(
         "embedding",
         query_embeddings,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"category_id": category_id},
+        conditions={"category_id": category_id},
     )
     return _core.find_many_blocking(redis, searches, read_hit)
 
@@ -119,6 +123,7 @@ def range_search_dangerous_cmds(
     *,
     min_score: float,
     limit: int = 100,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
 ) -> list[DangerousCmdHit]:
     """The blocking twin: see `_dangerous_cmd.range_search_dangerous_cmds`."""
@@ -127,7 +132,8 @@ def range_search_dangerous_cmds(
         query_embedding,
         min_score,
         limit,
-        {"category_id": category_id},
+        timeout_ms,
+        conditions={"category_id": category_id},
     )
     return _core.find_blocking(redis, search, read_hit)
 

@@ -69,6 +69,7 @@ def knn_search_skills(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     skill_id: TagFilter | None = None,
 ) -> list[SkillHit]:
     """The blocking twin: see `_skill.knn_search_skills`."""
@@ -76,8 +77,9 @@ def knn_search_skills(
         "embedding",
         query_embedding,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"skill_id": skill_id},
+        conditions={"skill_id": skill_id},
     )
     return _core.find_blocking(redis, search, read_hit)
 
@@ -88,6 +90,7 @@ def knn_many_skills(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     skill_id: TagFilter | None = None,
 ) -> list[list[SkillHit]]:
     """The blocking twin: see `_skill.knn_many_skills`."""
@@ -95,8 +98,9 @@ def knn_many_skills(
         "embedding",
         query_embeddings,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"skill_id": skill_id},
+        conditions={"skill_id": skill_id},
     )
     return _core.find_many_blocking(redis, searches, read_hit)
 
@@ -107,6 +111,7 @@ def range_search_skills(
     *,
     min_score: float,
     limit: int = 100,
+    timeout_ms: int = 5000,
     skill_id: TagFilter | None = None,
 ) -> list[SkillHit]:
     """The blocking twin: see `_skill.range_search_skills`."""
@@ -115,7 +120,8 @@ def range_search_skills(
         query_embedding,
         min_score,
         limit,
-        {"skill_id": skill_id},
+        timeout_ms,
+        conditions={"skill_id": skill_id},
     )
     return _core.find_blocking(redis, search, read_hit)
 

@@ -73,10 +73,18 @@ def knn_search_tools(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     name: TagFilter | None = None,
 ) -> list[ToolHit]:
     """The blocking twin: see `_tool.knn_search_tools`."""
-    search = INDEX.knn("embedding", query_embedding, knn_k, ef_runtime, {"name": name})
+    search = INDEX.knn(
+        "embedding",
+        query_embedding,
+        knn_k,
+        timeout_ms,
+        ef_runtime,
+        conditions={"name": name},
+    )
     return _core.find_blocking(redis, search, read_hit)
 
 
@@ -86,6 +94,7 @@ def knn_many_tools(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     name: TagFilter | None = None,
 ) -> list[list[ToolHit]]:
     """The blocking twin: see `_tool.knn_many_tools`."""
@@ -93,8 +102,9 @@ def knn_many_tools(
         "embedding",
         query_embeddings,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"name": name},
+        conditions={"name": name},
     )
     return _core.find_many_blocking(redis, searches, read_hit)
 
@@ -105,10 +115,18 @@ def range_search_tools(
     *,
     min_score: float,
     limit: int = 100,
+    timeout_ms: int = 5000,
     name: TagFilter | None = None,
 ) -> list[ToolHit]:
     """The blocking twin: see `_tool.range_search_tools`."""
-    search = INDEX.range("embedding", query_embedding, min_score, limit, {"name": name})
+    search = INDEX.range(
+        "embedding",
+        query_embedding,
+        min_score,
+        limit,
+        timeout_ms,
+        conditions={"name": name},
+    )
     return _core.find_blocking(redis, search, read_hit)
 
 
