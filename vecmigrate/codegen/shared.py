@@ -8,7 +8,7 @@ from typing import Final
 
 _PACKAGE: Final = "vecmigrate.helpers"
 # In the order of their layers.
-_MODULES: Final = ("common", "vectors", "values", "queries", "replies")
+_MODULES: Final = ("common", "vectors", "values", "where", "fields", "queries", "replies")
 
 
 def shared_source() -> str:

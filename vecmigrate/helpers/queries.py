@@ -9,6 +9,7 @@ from collections.abc import (
 from typing import Any, Final
 
 from vecmigrate.helpers.common import Command, NumericFilter, TagFilter
+from vecmigrate.helpers.where import Where
 
 # The name under which queries return a distance.
 DISTANCE: Final = "__distance"
@@ -53,6 +54,16 @@ class Filters:
         self.clauses.append(
             f"@{field}:[{self._param(smallest)} {self._param(largest)}]",
         )
+
+    def where(self, wanted: Where | None) -> None:
+        """The document meets this condition."""
+        if wanted is None:
+            return
+        if not isinstance(wanted, Where):
+            raise TypeError(
+                f"where is {type(wanted).__name__} (expected a condition on fields, such as field == value)",
+            )
+        self.clauses.append(wanted.render(self._param))
 
     def _param(self, value: str | float) -> str:
         name = f"filter_{len(self.params) // 2}"
