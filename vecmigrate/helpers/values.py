@@ -1,9 +1,14 @@
-"""Values on their way into a document."""
+"""Values on their way into a document or a query.
+
+One value has one form: a field's function here makes what is stored, and `tag_parameter` and
+`number_parameter` make what finds it. What the server would cut, lose or refuse is a ValueError.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import (
     Iterable,
     Mapping,
@@ -11,6 +16,8 @@ from collections.abc import (
 )
 from numbers import Integral, Real
 from typing import Any, Final
+
+import numpy as np
 
 from vecmigrate.helpers.common import Command
 
@@ -31,29 +38,97 @@ LONGITUDE_MAX: Final = 180.0
 LATITUDE_MAX: Final = 85.05112878
 
 
+# Where labels are split at a separator, a label is cut after this many bytes.
+LABEL_BYTES_MAX: Final = 4096
+
+
+# How many arrays and objects of a JSON document may lie in each other, and the whole numbers it keeps exact.
+JSON_DEPTH_MAX: Final = 127
+
+
+JSON_WHOLE_RANGE: Final = (-(2**63), 2**64 - 1)
+
+
+# A text that may hold a whole number outside of that range.
+MANY_DIGITS: Final = re.compile(rb"\d{19}")
+
+
+# A point or polygon in well-known text as the server reads it: capitals, and no blank before them.
+SHAPE: Final = re.compile(
+    rb"POINT[ \t\r\n]*\(([^()]*)\)[ \t\r\n]*"
+    rb"|POLYGON[ \t\r\n]*\([ \t\r\n]*(\([^()]*\)(?:[ \t\r\n]*,[ \t\r\n]*\([^()]*\))*)[ \t\r\n]*\)[ \t\r\n]*",
+)
+
+
+RING: Final = re.compile(rb"\(([^()]*)\)")
+
+
+COORDINATE: Final = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+
+
 def given(value: Any, otherwise: Any) -> Any:
     """`value`, or `otherwise` where it is None or blank."""
     return otherwise if value is None or value == "" else value
+
+
+def utf8(what: str, text: str) -> bytes:
+    """A text as bytes, whatever encoding the client has.
+
+    Raises:
+        ValueError: It holds half a surrogate pair, as a JSON text that was cut short gives.
+    """
+    try:
+        # As `str` has it: a member of an enumeration, for one, has an encoding and a text of its own.
+        return str.encode(text)
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"{what} holds half a surrogate pair (expected whole characters)",
+        ) from None
+
+
+def document_key(prefix: str, key: str) -> bytes:
+    """The name of the document with this key.
+
+    Raises:
+        TypeError: The key is no text.
+        ValueError: The key is empty, or holds NUL or half a surrogate pair: searches would lose the document.
+    """
+    if not isinstance(key, str):
+        raise TypeError(f"the key is {type(key).__name__} (expected text)")
+    name = utf8("the key", key)
+    if not name or b"\0" in name:
+        raise ValueError(
+            f"the key {'holds NUL' if name else 'is empty'} (expected some text without NUL)",
+        )
+    return prefix.encode() + name
 
 
 def encode_text(
     field: str,
     value: Any,
     default: str | None = None,
-) -> str | bytes | None:
-    """A text as it is stored; None where there is none."""
+) -> bytes | None:
+    """A text as it is stored, in UTF-8; None where there is none."""
     value = default if value is None else value
     if value is None:
         return None
-    if isinstance(value, str | bytes):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Real):
-        return encode_number(field, value)
-    raise ValueError(
-        f"field {field!r}: the value is {type(value).__name__} (expected text)",
-    )
+    if isinstance(value, str):
+        text = utf8(f"field {field!r}: the text", value)
+    elif isinstance(value, bytes):
+        text = bytes(value)
+    elif isinstance(value, bool | np.bool_):
+        text = b"true" if value else b"false"
+    elif isinstance(value, Real):
+        text = encode_number(field, value) or b""
+    else:
+        raise ValueError(
+            f"field {field!r}: the value is {type(value).__name__} (expected text)",
+        )
+    if b"\0" in text:
+        raise ValueError(
+            f"field {field!r}: the text holds NUL (expected none, since the index cuts texts there)",
+        )
+    return text
 
 
 def encode_tags(
@@ -61,40 +136,157 @@ def encode_tags(
     value: Any,
     separator: str,
     default: str | None = None,
-) -> str | bytes | None:
-    """One label, or several joined by `separator` (a set in sorted order); None where there is none."""
-    if not isinstance(value, list | tuple | set | frozenset):
-        return encode_text(field, value, default)
-    labels = label_list(field, value)
-    for label in labels:
-        if separator in label:
-            raise ValueError(
-                f"field {field!r}: the tag {label!r} contains the separator {separator!r}"
-                " (expected a separator that no tag contains)",
-            )
-    return separator.join(labels)
+    *,
+    index_empty: bool = False,
+) -> bytes | None:
+    """The labels of a hash: one, or several joined by `separator` (a set in sorted order); None for none.
 
-
-def label_list(field: str, value: Iterable[Any]) -> list[str]:
-    """Several labels as text, in their order; those of a set are sorted."""
-    labels = []
-    for label in value:
-        if label is None:
-            raise ValueError(f"field {field!r}: the value is NoneType (expected text)")
-        labels.append(as_str(encode_text(field, label)))
-    return sorted(labels) if isinstance(value, set | frozenset) else labels
+    A text is stored as it is: where it contains the separator, it is several labels.
+    """
+    if isinstance(value, list | tuple | set | frozenset):
+        labels = label_list(field, value, separator, index_empty=index_empty)
+        return separator.encode().join(labels)
+    text = encode_text(field, value, default)
+    if text is not None and len(text) > LABEL_BYTES_MAX:
+        for label in text.split(separator.encode()):
+            check_label(field, label.strip())
+    return text
 
 
 def json_tags(
     field: str,
     value: Any,
+    separator: str,
     default: str | None = None,
+    *,
+    index_empty: bool = False,
 ) -> str | list[str] | None:
-    """One label, or a list of several, for a JSON document; None where there is none."""
+    """The labels of a JSON document: one, or a list of several; None where there is none.
+
+    Without a separator (`""`) a label may hold anything; with one, all is as in a hash.
+    """
     if isinstance(value, list | tuple | set | frozenset):
-        return label_list(field, value)
-    text = encode_text(field, value, default)
-    return None if text is None else as_str(text)
+        labels = label_list(field, value, separator, index_empty=index_empty)
+        return [json_text(field, label) for label in labels]
+    if separator:
+        text = encode_tags(field, value, separator, default)
+    else:
+        text = encode_text(field, value, default)
+    return None if text is None else json_text(field, text)
+
+
+def label_list(
+    field: str,
+    value: Iterable[Any],
+    separator: str,
+    *,
+    index_empty: bool,
+) -> list[bytes]:
+    """Several labels as bytes, in their order; those of a set are sorted."""
+    labels = []
+    for one in value:
+        label = encode_text(field, one)
+        if label is None:
+            raise ValueError(f"field {field!r}: the value is NoneType (expected text)")
+        if separator and separator.encode() in label:
+            raise ValueError(
+                f"field {field!r}: the tag {as_str(label)!r} contains the separator {separator!r}"
+                " (expected a separator that no tag contains)",
+            )
+        kept = label.strip() if separator else label
+        if not kept and not index_empty:
+            raise ValueError(
+                f"field {field!r}: a tag is empty (expected some text, since the index keeps no empty tags)",
+            )
+        if separator:
+            check_label(field, kept)
+        labels.append(label)
+    return sorted(labels) if isinstance(value, set | frozenset) else labels
+
+
+def check_label(field: str, label: bytes) -> None:
+    """Raise ValueError if the server would cut a label."""
+    if len(label) > LABEL_BYTES_MAX:
+        raise ValueError(
+            f"field {field!r}: a tag has {len(label)} bytes (expected at most {LABEL_BYTES_MAX}, where the"
+            " index cuts it)",
+        )
+
+
+def tag_parameter(
+    field: str,
+    label: Any,
+    separator: str,
+    *,
+    index_empty: bool = False,
+) -> bytes:
+    """A label as a parameter of a query, `@field:{$parameter}`, which finds what was stored as this label.
+
+    Args:
+        field: The field's name, for messages.
+        label: A text, or what else is stored as one: a number, True or False.
+        separator: At which the field's labels are split; empty where they are not (JSON without SEPARATOR).
+        index_empty: The field is INDEXEMPTY.
+
+    Raises:
+        ValueError: No document can hold this label: it is empty, too long, or holds NUL or the separator.
+    """
+    text = encode_text(field, label)
+    if text is None:
+        raise ValueError(f"the filter {field} has the label None (expected some text)")
+    if separator:
+        # The server strips the labels of documents in ASCII alone, as `bytes.strip` does, not those of queries.
+        text = text.strip()
+        check_label(field, text)
+        if separator.encode() in text:
+            raise ValueError(
+                f"the filter {field} has the label {as_str(text)!r}, which contains the separator"
+                f" {separator!r} (expected one label; a list stands for any of several)",
+            )
+    if not text and not index_empty:
+        raise ValueError(
+            f"the filter {field} has the label {label!r} (expected some text)",
+        )
+    # A backslash before punctuation would escape it, in a parameter too.
+    return text.replace(b"\\", b"\\\\")
+
+
+def number_parameter(field: str, value: Any) -> float:
+    """A bound of numbers as a parameter of a query: a double, which may be infinite.
+
+    Raises:
+        ValueError: It is no number, NaN, or too large for a double. The message names the field.
+    """
+    try:
+        if not isinstance(value, Real | np.bool_):
+            raise ValueError
+        number = float(value)
+    except OverflowError:
+        raise ValueError(
+            f"the filter {field} has a number that is too large for a double (expected None for no limit)",
+        ) from None
+    except ValueError:
+        raise ValueError(
+            f"the filter {field} has {type(value).__name__} as a bound (expected a number)",
+        ) from None
+    if math.isnan(number):
+        raise ValueError(f"the filter {field} has NaN (expected a number)")
+    return number
+
+
+def json_text(field: str, text: bytes) -> str:
+    """A stored text for a JSON document, which holds UTF-8 only."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"field {field!r}: the bytes are not UTF-8 (expected text, since the document is JSON)",
+        ) from None
+
+
+def json_string(field: str, text: bytes | None) -> str | None:
+    """What a field's function made of a value, for a JSON document; None where there is none."""
+    return None if text is None else json_text(field, text)
 
 
 def json_number(
@@ -108,12 +300,12 @@ def json_number(
     return number
 
 
-def encode_number(field: str, value: Any, default: float | None = None) -> str | None:
+def encode_number(field: str, value: Any, default: float | None = None) -> bytes | None:
     """A number as text that reads back as the same double; None where there is none."""
     value = default if value is None else value
     if value is None:
         return None
-    if not isinstance(value, Real | str | bytes):
+    if not isinstance(value, Real | str | bytes | np.bool_):
         raise ValueError(
             f"field {field!r}: the value is {type(value).__name__} (expected a number)",
         )
@@ -130,17 +322,18 @@ def encode_number(field: str, value: Any, default: float | None = None) -> str |
             f"field {field!r}: the value is {number} as a double (expected a finite number)",
         )
     if isinstance(value, Integral):
-        return str(int(value))
+        return str(int(value)).encode()
     is_short = number.is_integer() and abs(number) < 1e15
-    return str(int(number)) if is_short else repr(number)
+    return (str(int(number)) if is_short else repr(number)).encode()
 
 
-def encode_point(field: str, value: Any, default: str | None = None) -> str | None:
+def encode_point(field: str, value: Any, default: str | None = None) -> bytes | None:
     """A point as `longitude,latitude` in degrees, from such a text or a pair; None where there is none."""
     value = default if value is None else value
     if value is None:
         return None
-    parts = value.split(",") if isinstance(value, str) else value
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value
+    parts = str.split(text, ",") if isinstance(text, str) else text
     if not isinstance(parts, list | tuple) or len(parts) != 2:
         raise ValueError(
             f"field {field!r}: the value is no point (expected longitude,latitude)",
@@ -153,18 +346,18 @@ def encode_point(field: str, value: Any, default: str | None = None) -> str | No
         )
     if abs(float(longitude)) > LONGITUDE_MAX or abs(float(latitude)) > LATITUDE_MAX:
         raise ValueError(
-            f"field {field!r}: the point {longitude},{latitude} is out of range (expected longitude"
-            f" within ±{LONGITUDE_MAX:g} and latitude within ±{LATITUDE_MAX})",
+            f"field {field!r}: the point {as_str(longitude)},{as_str(latitude)} is out of range (expected"
+            f" longitude within ±{LONGITUDE_MAX:g} and latitude within ±{LATITUDE_MAX})",
         )
-    return f"{longitude},{latitude}"
+    return longitude + b"," + latitude
 
 
 def encode_shape(
     field: str,
     value: Any,
     default: str | None = None,
-) -> str | bytes | None:
-    """A shape in well-known text, as it is; None where there is none."""
+) -> bytes | None:
+    """A point or polygon in well-known text, as it is; None where there is none."""
     value = default if value is None else value
     if value is None:
         return None
@@ -172,23 +365,66 @@ def encode_shape(
         raise ValueError(
             f"field {field!r}: the value is {type(value).__name__} (expected well-known text)",
         )
-    return value
+    text = encode_text(field, value) or b""
+    found = SHAPE.fullmatch(text)
+    point, rings = found.groups() if found else (None, None)
+    if point is not None:
+        is_shape = len(shape_points(point)) == 1
+    else:
+        is_shape = rings is not None and all(
+            len(set(shape_points(ring))) > 2 for ring in RING.findall(rings)
+        )
+    if not is_shape:
+        raise ValueError(
+            f"field {field!r}: the value is no shape that the index can read"
+            " (expected well-known text, `POINT(x y)` or `POLYGON((x y, x y, x y, x y))`)",
+        )
+    return text
 
 
-def encode_json(field: str, value: Any) -> str | None:
-    """A value as compact JSON; None where there is none.
+def shape_points(text: bytes) -> list[tuple[float, float]]:
+    """The points of `x y, x y`; none where it is anything else."""
+    points = []
+    for pair in text.split(b","):
+        words = pair.split()
+        if len(words) != 2 or not all(map(COORDINATE.fullmatch, words)):
+            return []
+        x, y = map(float, words)
+        if math.isinf(x) or math.isinf(y):
+            return []
+        points.append((x, y))
+    return points
+
+
+def encode_json(field: str, value: Any) -> bytes | None:
+    """A value as compact JSON in UTF-8; None where there is none.
 
     Raises:
-        ValueError: It holds NaN or infinity.
+        ValueError: It holds NaN, infinity or half a surrogate pair, or itself.
         TypeError: It holds something that JSON does not know.
     """
     if value is None:
         return None
-    plain = dict(value) if isinstance(value, Mapping) else value
+    return json_bytes(
+        f"field {field!r}: ",
+        dict(value) if isinstance(value, Mapping) else value,
+    )
+
+
+def json_bytes(where: str, value: Any) -> bytes:
+    """Compact JSON in UTF-8; raises as `encode_json`, with `where` before the message."""
     try:
-        return COMPACT.encode(plain)
+        return str.encode(COMPACT.encode(value))
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"{where}it holds half a surrogate pair (expected whole characters)",
+        ) from None
     except ValueError as error:
-        raise ValueError(f"field {field!r}: {error}") from error
+        raise ValueError(f"{where}{error}") from error
+    except RecursionError:
+        raise ValueError(
+            f"{where}arrays and objects lie too deep in each other (expected less deep JSON)",
+        ) from None
 
 
 def check_metadata(metadata: Any) -> None:
@@ -199,29 +435,33 @@ def check_metadata(metadata: Any) -> None:
         )
 
 
-def hash_commands(key: str, fields: Mapping[str, str | bytes | None]) -> list[Command]:
+def hash_commands(key: bytes, fields: Mapping[str, bytes | None]) -> list[Command]:
     """The commands that make the hash `key` hold `fields`: an absent one (None) is removed if it is there."""
-    absent = [name for name, value in fields.items() if value is None]
+    absent = [name.encode() for name, value in fields.items() if value is None]
     commands = [hset_command(key, fields)]
     if absent:
         commands.insert(0, ("HDEL", key, *absent))
     return commands
 
 
-def hset_command(key: str, fields: Mapping[str, str | bytes | None]) -> Command:
+def hset_command(key: bytes, fields: Mapping[str, bytes | None]) -> Command:
     """HSET of all fields that are not None."""
     words: list[str | bytes] = ["HSET", key]
     for name, value in fields.items():
         if value is not None:
-            words += (name, value)
+            words += (name.encode(), value)
     return tuple(words)
 
 
 def json_set_command(
-    key: str,
+    key: bytes,
     values: Sequence[tuple[tuple[str, ...], Any]],
 ) -> Command:
-    """JSON.SET of a document with each value that is not None at its path of keys."""
+    """JSON.SET of a document with each value that is not None at its path of keys.
+
+    Raises:
+        ValueError: A value cannot be kept as JSON, or not by the server.
+    """
     document: dict[str, Any] = {}
     for path, value in values:
         if value is not None:
@@ -229,7 +469,33 @@ def json_set_command(
             for name in path[:-1]:
                 parent = parent.setdefault(name, {})
             parent[path[-1]] = value
-    return ("JSON.SET", key, "$", COMPACT.encode(document))
+    text = json_bytes("the document cannot be stored: ", document)
+    # Both are rare, and can be ruled out fast.
+    if (
+        text.count(b"[") + text.count(b"{") > JSON_DEPTH_MAX
+        or MANY_DIGITS.search(text) is not None
+    ):
+        check_json(document, JSON_DEPTH_MAX)
+    return ("JSON.SET", key, "$", text)
+
+
+def check_json(value: Any, depth: int) -> None:
+    """Raise ValueError for what the server's JSON refuses, or keeps with fewer digits."""
+    if isinstance(value, Mapping | list | tuple):
+        if depth == 0:
+            raise ValueError(
+                "the document cannot be stored: its arrays and objects lie too deep in each other"
+                f" (expected at most {JSON_DEPTH_MAX} levels)",
+            )
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            check_json(inner, depth - 1)
+    elif isinstance(value, int) and not (
+        JSON_WHOLE_RANGE[0] <= value <= JSON_WHOLE_RANGE[1]
+    ):
+        raise ValueError(
+            "the document cannot be stored: a whole number is out of the range of 64 bits"
+            " (expected a smaller one, or a text)",
+        )
 
 
 def as_str(value: Any) -> str:
