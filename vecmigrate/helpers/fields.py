@@ -12,18 +12,22 @@ from collections.abc import (
 )
 from typing import Any, Final, Literal, NoReturn
 
-from vecmigrate.helpers.values import encode_point, encode_shape
+from vecmigrate.helpers.values import (
+    encode_point,
+    encode_shape,
+    number_parameter,
+    tag_parameter,
+)
 from vecmigrate.helpers.where import (
     STOP_WORDS,
+    WORD_ENDS,
     Parameter,
     Where,
     attribute_text,
-    escaped,
     flat,
     join_conditions,
-    label_parameter,
-    number_parameter,
     word_list,
+    word_parameter,
 )
 
 # Characters that the prefix of a word needs: with fewer the server finds nothing, and does not say so.
@@ -172,12 +176,12 @@ class Tag(Field):
             ValueError: The spec does not have the index look after that.
         """
         self._check_empty()
-        return Where(f"{self._text}:{{", Parameter(""), "}")
+        return Where(f"{self._text}:{{", Parameter(b""), "}")
 
     def _holds(self, labels: Iterable[object]) -> Where:
         parts: list[str | Parameter] = []
         for label in labels:
-            value = label_parameter(self._name, label, self._separator)
+            value = tag_parameter(self._name, label, self._separator)
             parts += (" | " if parts else f"{self._text}:{{", Parameter(value))
         if not parts:
             raise ValueError(
@@ -266,26 +270,30 @@ class Text(Field):
     """A field of words.
 
     The server takes texts apart at blanks and ASCII punctuation other than `_`, folds ASCII letters, and
-    leaves the stop words out. What is asked for is treated alike.
+    leaves the stop words out. What is asked for is treated alike. Behind a `~` words are found as they are,
+    not by their stems.
 
     Args:
         name: Its attribute in the index.
+        nostem: The index keeps words as they are.
         stop_words: The words that the index leaves out.
         index_missing: The index knows which documents lack it.
         index_empty: The index knows which documents hold an empty text.
     """
 
-    __slots__ = ("_stop_words",)
+    __slots__ = ("_nostem", "_stop_words")
 
     def __init__(
         self,
         name: str,
         *,
+        nostem: bool = False,
         stop_words: Iterable[str] = STOP_WORDS,
         index_missing: bool = False,
         index_empty: bool = False,
     ) -> None:
         super().__init__(name, index_missing=index_missing, index_empty=index_empty)
+        self._nostem = nostem
         self._stop_words = frozenset(stop_words)
 
     def words(self, text: str) -> Where:
@@ -296,16 +304,12 @@ class Text(Field):
         Raises:
             ValueError: There is no word among them that the index knows of, or a control character.
         """
-        return join_conditions(
-            [
-                Where(f"{self._text}:(", Parameter(escaped(word)), ")")
-                for word in self._split(text)
-            ],
-            " ",
-        )
+        return join_conditions(map(self._has, self._split(text)), " ")
 
     def phrase(self, text: str) -> Where:
         """The document has the words of `text` as they are, one after the other, leaving stop words aside.
+
+        A server may take the words for a phrase that stands together in another field of the document only.
 
         Raises:
             ValueError: There is no word among them that the index knows of, one stands twice in a row, which
@@ -327,10 +331,11 @@ class Text(Field):
     def prefix(self, text: str) -> Where:
         """The document has a word that begins with `text`, of which the server tries 200.
 
-        Servers fold ASCII letters only, and find a prefix with other capital letters nowhere.
+        A word that was stored with capitals outside of ASCII is not found.
 
         Raises:
-            ValueError: It is not one word, or has fewer than two characters: servers find nothing then.
+            ValueError: It is not the beginning of one word; or it has fewer than two characters, or capitals
+                outside of ASCII or ß, with which servers find nothing.
         """
         words = word_list(self._name, text)
         if len(words) != 1 or len(words[0]) < PREFIX_LENGTH:
@@ -338,7 +343,12 @@ class Text(Field):
                 f"the prefix for {self._name} is {text!r} (expected the first {PREFIX_LENGTH} characters of a"
                 " word, or more)",
             )
-        return Where(f"{self._text}:(", Parameter(escaped(words[0])), "*)")
+        if words[0] != words[0].casefold():
+            raise ValueError(
+                f"the prefix for {self._name} is {text!r} (expected small letters outside of ASCII, and no ß,"
+                " since servers find nothing else)",
+            )
+        return Where(f"{self._text}:(", Parameter(word_parameter(words[0])), "*)")
 
     def empty(self) -> Where:
         """The document holds an empty text.
@@ -347,7 +357,13 @@ class Text(Field):
             ValueError: The spec does not have the index look after that.
         """
         self._check_empty()
-        return Where(f"{self._text}:(", Parameter(""), ")")
+        return Where(f"{self._text}:(", Parameter(b""), ")", goes_first=True)
+
+    def _has(self, word: str) -> Where:
+        if self._nostem and WORD_ENDS.isdisjoint(word):
+            # Servers look for words of the same stem whatever the field says, but not between quotes.
+            return Where(f'{self._text}:("{word}")')
+        return Where(f"{self._text}:(", Parameter(word_parameter(word)), ")")
 
     def _split(self, text: str) -> list[str]:
         words = [
@@ -374,10 +390,12 @@ class Geo(Field):
     ) -> Where:
         """The point is at most `radius` away from this one, which is given in degrees.
 
+        Servers miss points where the circle comes near a pole.
+
         Raises:
             ValueError: The point is out of range, the radius not above 0, or the unit not known.
         """
-        point = encode_point(self._name, (longitude, latitude)) or ""
+        point = encode_point(self._name, (longitude, latitude)) or b""
         distance = number_parameter(self._name, radius)
         if not 0 < distance < math.inf:
             raise ValueError(
@@ -387,7 +405,7 @@ class Geo(Field):
             raise ValueError(
                 f"the unit for {self._name} is {unit!r} (expected m, km, mi or ft)",
             )
-        east, _, north = point.partition(",")
+        east, _, north = point.partition(b",")
         place = (Parameter(east), " ", Parameter(north), " ", Parameter(distance))
         return Where(f"{self._text}:[", *place, f" {unit}]")
 
@@ -414,9 +432,5 @@ class GeoShape(Field):
         return self._relates("DISJOINT", shape)
 
     def _relates(self, relation: str, shape: str) -> Where:
-        text = encode_shape(self._name, shape)
-        if not isinstance(text, str):
-            raise ValueError(
-                f"the shape for {self._name} is {type(shape).__name__} (expected well-known text)",
-            )
+        text = encode_shape(self._name, shape) or b""
         return Where(f"{self._text}:[{relation} ", Parameter(text), "]")

@@ -20,7 +20,7 @@ class Filters:
 
     def __init__(self) -> None:
         self.clauses: list[str] = []
-        self.params: list[str | float] = []
+        self.params: list[str | bytes | float] = []
 
     def tag(self, field: str, wanted: TagFilter | None) -> None:
         """The field holds this label, or one of these."""
@@ -63,9 +63,10 @@ class Filters:
             raise TypeError(
                 f"where is {type(wanted).__name__} (expected a condition on fields, such as field == value)",
             )
-        self.clauses.append(wanted.render(self._param))
+        # Before others, as `join_conditions` says.
+        self.clauses.insert(0, wanted.render(self._param))
 
-    def _param(self, value: str | float) -> str:
+    def _param(self, value: str | bytes | float) -> str:
         name = f"filter_{len(self.params) // 2}"
         self.params += (name, value)
         return f"${name}"
