@@ -111,6 +111,7 @@ BETWEEN = [" ", "  ", "-", ", ", "/", "\t", "'", "$", "@", ":", '"', "*", "|", "
 UNITS = {"m": 1.0, "km": 1000.0, "mi": 1609.34, "ft": 0.3048}
 EARTH = 6372797.560856
 
+LIMITS = ("TIMEOUT", 60_000, "LIMIT", 0, DOCUMENTS, "DIALECT", 2)
 REFUSED = "Use `INDEXEMPTY`"
 
 Document = dict[str, Any]

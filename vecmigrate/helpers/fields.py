@@ -43,7 +43,7 @@ class Field:
         index_empty: The index knows which documents hold it as an empty text.
     """
 
-    __slots__ = ("_empty", "_missing", "_name", "_text")
+    __slots__ = ("_empty", "_missing", "_text", "attribute")
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Field:
         index_missing: bool = False,
         index_empty: bool = False,
     ) -> None:
-        self._name = name
+        self.attribute = name
         self._text = attribute_text(name)
         self._missing = index_missing
         self._empty = index_empty
@@ -65,7 +65,7 @@ class Field:
         """
         if not self._missing:
             raise ValueError(
-                f"the index does not know which documents lack {self._name} (expected index_missing: true in"
+                f"the index does not know which documents lack {self.attribute} (expected index_missing: true in"
                 " the spec of the field)",
             )
         return Where(f"ismissing({self._text})")
@@ -101,23 +101,27 @@ class Field:
 
     def __bool__(self) -> NoReturn:
         raise TypeError(
-            f"the field {self._name} is neither true nor false (expected a condition on it)",
+            f"the field {self.attribute} is neither true nor false (expected a condition on it)",
         )
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._name}>"
+        return f"<{type(self).__name__} {self.attribute}>"
 
     def _refuse(self, operator: str) -> NoReturn:
-        known = (name for name in dir(self) if not name.startswith("_"))
+        known = (
+            name
+            for name in dir(type(self))
+            if callable(getattr(self, name)) and name[0] != "_"
+        )
         raise TypeError(
-            f"{self._name} is a {type(self).__name__} field, which knows no {operator} (expected one of"
+            f"{self.attribute} is a {type(self).__name__} field, which knows no {operator} (expected one of"
             f" {', '.join(known)})",
         )
 
     def _check_empty(self) -> None:
         if not self._empty:
             raise ValueError(
-                f"the index does not know which documents hold {self._name} as an empty text (expected"
+                f"the index does not know which documents hold {self.attribute} as an empty text (expected"
                 " index_empty: true in the spec of the field)",
             )
 
@@ -181,11 +185,11 @@ class Tag(Field):
     def _holds(self, labels: Iterable[object]) -> Where:
         parts: list[str | Parameter] = []
         for label in labels:
-            value = tag_parameter(self._name, label, self._separator)
+            value = tag_parameter(self.attribute, label, self._separator)
             parts += (" | " if parts else f"{self._text}:{{", Parameter(value))
         if not parts:
             raise ValueError(
-                f"the condition on {self._name} has no labels (expected at least one)",
+                f"the condition on {self.attribute} has no labels (expected at least one)",
             )
         return Where(*parts, "}")
 
@@ -232,7 +236,7 @@ class Numeric(Field):
         found = [self._is(number) for number in flat(numbers)]
         if not found:
             raise ValueError(
-                f"the condition on {self._name} has no numbers (expected at least one)",
+                f"the condition on {self.attribute} has no numbers (expected at least one)",
             )
         return join_conditions(found, " | ")
 
@@ -249,12 +253,12 @@ class Numeric(Field):
 
     def _lies(self, after: str, low: Any, before: str, high: Any) -> Where:
         lowest, highest = (
-            number_parameter(self._name, low),
-            number_parameter(self._name, high),
+            number_parameter(self.attribute, low),
+            number_parameter(self.attribute, high),
         )
         if lowest > highest or lowest == math.inf or highest == -math.inf:
             raise ValueError(
-                f"the condition on {self._name} is from {low} to {high} (expected finite numbers, the"
+                f"the condition on {self.attribute} is from {low} to {high} (expected finite numbers, the"
                 " smallest first)",
             )
         return Where(
@@ -337,15 +341,15 @@ class Text(Field):
             ValueError: It is not the beginning of one word; or it has fewer than two characters, or capitals
                 outside of ASCII or ß, with which servers find nothing.
         """
-        words = word_list(self._name, text)
+        words = word_list(self.attribute, text)
         if len(words) != 1 or len(words[0]) < PREFIX_LENGTH:
             raise ValueError(
-                f"the prefix for {self._name} is {text!r} (expected the first {PREFIX_LENGTH} characters of a"
+                f"the prefix for {self.attribute} is {text!r} (expected the first {PREFIX_LENGTH} characters of a"
                 " word, or more)",
             )
         if words[0] != words[0].casefold():
             raise ValueError(
-                f"the prefix for {self._name} is {text!r} (expected small letters outside of ASCII, and no ß,"
+                f"the prefix for {self.attribute} is {text!r} (expected small letters outside of ASCII, and no ß,"
                 " since servers find nothing else)",
             )
         return Where(f"{self._text}:(", Parameter(word_parameter(words[0])), "*)")
@@ -367,11 +371,13 @@ class Text(Field):
 
     def _split(self, text: str) -> list[str]:
         words = [
-            word for word in word_list(self._name, text) if word not in self._stop_words
+            word
+            for word in word_list(self.attribute, text)
+            if word not in self._stop_words
         ]
         if not words:
             raise ValueError(
-                f"the condition on {self._name} is {text!r} (expected a word that is no stop word)",
+                f"the condition on {self.attribute} is {text!r} (expected a word that is no stop word)",
             )
         return words
 
@@ -395,15 +401,15 @@ class Geo(Field):
         Raises:
             ValueError: The point is out of range, the radius not above 0, or the unit not known.
         """
-        point = encode_point(self._name, (longitude, latitude)) or b""
-        distance = number_parameter(self._name, radius)
+        point = encode_point(self.attribute, (longitude, latitude)) or b""
+        distance = number_parameter(self.attribute, radius)
         if not 0 < distance < math.inf:
             raise ValueError(
-                f"the radius for {self._name} is {radius} (expected a finite number above 0)",
+                f"the radius for {self.attribute} is {radius} (expected a finite number above 0)",
             )
         if unit not in ("m", "km", "mi", "ft"):
             raise ValueError(
-                f"the unit for {self._name} is {unit!r} (expected m, km, mi or ft)",
+                f"the unit for {self.attribute} is {unit!r} (expected m, km, mi or ft)",
             )
         east, _, north = point.partition(b",")
         place = (Parameter(east), " ", Parameter(north), " ", Parameter(distance))
@@ -432,5 +438,5 @@ class GeoShape(Field):
         return self._relates("DISJOINT", shape)
 
     def _relates(self, relation: str, shape: str) -> Where:
-        text = encode_shape(self._name, shape) or b""
+        text = encode_shape(self.attribute, shape) or b""
         return Where(f"{self._text}:[{relation} ", Parameter(text), "]")

@@ -38,7 +38,7 @@ def shown(where: Where) -> tuple[str, list[Any]]:
     [
         (lang == "en", "((@lang:{$filter_0}))", [b"en"]),
         (lang == Lang.EN, "((@lang:{$filter_0}))", [b"en"]),
-        ("en" == lang, "((@lang:{$filter_0}))", [b"en"]),
+        ("en" == lang, "((@lang:{$filter_0}))", [b"en"]),  # noqa: SIM300
         (lang != " e\\n ", "(((-(@lang:{$filter_0}))))", [b"e\\\\n"]),
         (lang.any_of("a", "b"), "((@lang:{$filter_0 | $filter_1}))", [b"a", b"b"]),
         (lang.none_of(["a", "b"]), "(((-(@lang:{$filter_0 | $filter_1}))))", [b"a", b"b"]),
@@ -48,7 +48,7 @@ def shown(where: Where) -> tuple[str, list[Any]]:
         (year == 5, "((@year:[$filter_0 $filter_1]))", [5.0, 5.0]),
         (year > np.int64(5), "((@year:[($filter_0 $filter_1]))", [5.0, math.inf]),
         (year < 5, "((@year:[$filter_0 ($filter_1]))", [-math.inf, 5.0]),
-        (5 >= year, "((@year:[$filter_0 $filter_1]))", [-math.inf, 5.0]),
+        (5 >= year, "((@year:[$filter_0 $filter_1]))", [-math.inf, 5.0]),  # noqa: SIM300
         (year.between(1, 2), "((@year:[$filter_0 $filter_1]))", [1.0, 2.0]),
         (
             year.any_of(1, 2),
@@ -138,7 +138,7 @@ def test_what_python_would_decide_by_itself_is_a_type_error(mistake: Callable[[]
         lambda: Tag("t").empty(),
         title.empty,
         lambda: Field("embedding").missing(),
-        lambda: year == float("nan"),
+        lambda: year == np.float32("nan"),
         lambda: year == math.inf,
         lambda: year > math.inf,
         lambda: year < -math.inf,
