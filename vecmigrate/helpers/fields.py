@@ -65,8 +65,8 @@ class Field:
         """
         if not self._missing:
             raise ValueError(
-                f"the index does not know which documents lack {self.attribute} (expected index_missing: true in"
-                " the spec of the field)",
+                f"the index does not know which documents lack {self.attribute} (expected index_missing: true"
+                " in the spec of the field)",
             )
         return Where(f"ismissing({self._text})")
 
@@ -344,13 +344,13 @@ class Text(Field):
         words = word_list(self.attribute, text)
         if len(words) != 1 or len(words[0]) < PREFIX_LENGTH:
             raise ValueError(
-                f"the prefix for {self.attribute} is {text!r} (expected the first {PREFIX_LENGTH} characters of a"
-                " word, or more)",
+                f"the prefix for {self.attribute} is {text!r} (expected the first {PREFIX_LENGTH} characters of"
+                " a word, or more)",
             )
         if words[0] != words[0].casefold():
             raise ValueError(
-                f"the prefix for {self.attribute} is {text!r} (expected small letters outside of ASCII, and no ß,"
-                " since servers find nothing else)",
+                f"the prefix for {self.attribute} is {text!r} (expected small letters outside of ASCII, and"
+                " no ß, since servers find nothing else)",
             )
         return Where(f"{self._text}:(", Parameter(word_parameter(words[0])), "*)")
 
