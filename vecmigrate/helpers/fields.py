@@ -344,8 +344,8 @@ class Text(Field):
         words = word_list(self.attribute, text)
         if len(words) != 1 or len(words[0]) < PREFIX_LENGTH:
             raise ValueError(
-                f"the prefix for {self.attribute} is {text!r} (expected the first {PREFIX_LENGTH} characters of"
-                " a word, or more)",
+                f"the prefix for {self.attribute} is {text!r} (expected {PREFIX_LENGTH} or more characters of"
+                " one word)",
             )
         if words[0] != words[0].casefold():
             raise ValueError(
