@@ -9,22 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import redis
     import redis.asyncio
 
+    from vecmigrate.helpers.common import AsyncRedis, BlockingRedis
+
 logger = logging.getLogger(__name__)
 
 
 def migrate_legacy_hash(
-    client: redis.Redis, spec: Mapping[str, Any], *, embeddings_key: str, metadata_key: str
+    client: BlockingRedis, spec: Mapping[str, Any], *, embeddings_key: str, metadata_key: str
 ) -> int:
     """Write one document for each item of a legacy monolithic hash; documents that exist stay as they are.
 
     Args:
-        client: Where both live.
+        client: Where both live; a client of redis-py.
         spec: The index, as its YAML spec says it.
         embeddings_key: Hash of name → JSON vector, shape `(dims,)`.
         metadata_key: Hash of name → JSON metadata.
@@ -41,7 +43,7 @@ def migrate_legacy_hash(
     from vecmigrate.spec.build import spec_from_mapping
 
     index = spec_from_mapping(spec)
-    with Backfill(client, index, embeddings_key, metadata_key, books=None) as backfill:
+    with Backfill(cast("redis.Redis", client), index, embeddings_key, metadata_key, books=None) as backfill:
         backfill.total()
         # The counts are those of the whole run; the last ones tell all.
         *_, counts = backfill.copy()
@@ -50,10 +52,10 @@ def migrate_legacy_hash(
 
 
 async def migrate_legacy_hash_async(
-    client: redis.asyncio.Redis, spec: Mapping[str, Any], *, embeddings_key: str, metadata_key: str
+    client: AsyncRedis, spec: Mapping[str, Any], *, embeddings_key: str, metadata_key: str
 ) -> int:
     """`migrate_legacy_hash` for an asynchronous client: a blocking twin of it does the work in a thread."""
-    blocking = _blocking_twin(client)
+    blocking = _blocking_twin(cast("redis.asyncio.Redis", client))
     try:
         return await asyncio.to_thread(
             migrate_legacy_hash, blocking, spec, embeddings_key=embeddings_key, metadata_key=metadata_key

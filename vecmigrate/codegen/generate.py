@@ -2,25 +2,38 @@
 
 The files of a package:
 
-    __init__.py   what applications import: the asyncio helpers, the types, a few constants
-    sync.py       the same helpers for blocking clients
-    _aio.py       the asyncio helpers themselves; one template makes it and `sync.py`
-    _<spec>.py    for each spec what is pure: the words of its commands, the shape of its replies
-    _core.py      what all of them share
+    __init__.py        what applications import: the asyncio helpers, the types, a few constants
+    _<spec>.py         one spec: its types, what is stored and read, its helpers for asyncio
+    sync/__init__.py   the same helpers for blocking clients
+    sync/_<spec>.py    those of one spec
+    _core.py           `vecmigrate.helpers`, as it stands: what all of them share
+
+A spec has a say in the files that bear its name only, but for its public names, which are listed in both
+`__init__.py`. So a change of a spec is a change of its own files, and branches that change different specs
+can be merged.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from vecmigrate import __version__
 from vecmigrate.codegen import parameters
-from vecmigrate.codegen.layout import WIDTH, assign, call, docstring, prose, quote, signature, words_tuple
-from vecmigrate.codegen.names import module_names
+from vecmigrate.codegen.layout import (
+    assign,
+    call,
+    compact_json,
+    docstring,
+    export_order,
+    from_import,
+    prose,
+    quote,
+    signature,
+)
 from vecmigrate.codegen.shared import shared_source
-from vecmigrate.codegen.tidy import used_of, without_unused, without_unused_imports
+from vecmigrate.codegen.tidy import without_unused_imports
 from vecmigrate.codegen.view import SpecView, view_of
 from vecmigrate.codegen.write import HEADER, check_package, write_package
 from vecmigrate.errors import CodegenError
@@ -29,12 +42,16 @@ from vecmigrate.spec.model import IndexSpec
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-# As `vecmigrate.helpers.queries` has it, which takes numpy to import. No field can have this name.
-DISTANCE: Final = "__distance"
+# What the shared module gives to applications.
+_SHARED_TYPES: Final = ("StoreFailure", "StoreReport", "Vector")
+# What the modules for blocking clients may take from it.
+_OF_TWINS: Final = ("BlockingRedis", "NumericFilter", "StoreReport", "TagFilter", "Vector")
+_COUNT: Final = "redisearch_index_doc_count"
+_DO_NOT_EDIT: Final = "# Do not edit: change the spec and run `vecmigrate generate`."
 
 
 def generate_package(specs: Sequence[IndexSpec], *, package: str) -> dict[str, str]:
-    """The package of helpers for `specs`: file name → text, in the order in which a reader may want them.
+    """The package of helpers for `specs`: path in the package → text.
 
     Args:
         specs: At least one; their order does not matter.
@@ -45,113 +62,76 @@ def generate_package(specs: Sequence[IndexSpec], *, package: str) -> dict[str, s
     """
     if not specs:
         raise CodegenError(f"there are no specs to generate {package} from", hint="add one to specs/")
-    ordered = sorted(specs, key=lambda spec: spec.name)
-    formats = {(spec.vector.dims, spec.vector.datatype, spec.vector.metric) for spec in ordered}
-    names = module_names(ordered)
-    views = [
-        view_of(spec, module=names[spec.name], shares_vector=len(formats) == 1, distance=DISTANCE)
-        for spec in ordered
-    ]
-    shared: dict[str, Any] = {
-        "views": views,
-        "header": _header(views),
-        "modules": ", ".join(sorted(["_core", *names.values()])),
-        "blobs": _blobs(views),
-        "constants": _constants(views),
-        "exports": _exports(views),
-        "distance": DISTANCE,
-    }
+    views = [view_of(spec) for spec in sorted(specs, key=lambda spec: spec.name)]
     environment = _environment()
 
     def render(template: str, **values: Any) -> str:
-        return environment.get_template(template).render(shared | values)
+        return environment.get_template(template).render(values)
 
-    functions = ["redisearch_index_doc_count"]
-    for view in views:
-        functions += view.functions
-    core = ["StoreFailure", "StoreReport", "Vector"] + [
-        name for name in _blobs(views) if name == "embedding_to_blob"
-    ]
-    imports = "\n".join(_sorted_imports([_from("._aio", functions), _from("._core", core)], views))
-    texts = {
-        "__init__.py": render("package.py.j2", imports=imports),
-        "sync.py": render("client.py.j2", is_async=False),
-        "_aio.py": render("client.py.j2", is_async=True),
+    blocking = {
+        ".._core": (f"{_COUNT}_blocking as {_COUNT}", "StoreReport"),
+        **{f"..{view.module}": (*view.classes, *_blob(view)) for view in views},
+        **{f".{view.module}": _functions(view) for view in views},
     }
+    asynchronous = {
+        ".": ("sync",),
+        "._core": (_COUNT, *_SHARED_TYPES),
+        **{
+            f".{view.module}": (*view.constants, *view.classes, *_blob(view), *_functions(view))
+            for view in views
+        },
+    }
+    texts = {}
+    for name, shown in (("__init__.py", asynchronous), ("sync/__init__.py", blocking)):
+        texts[name] = render(
+            "package.py.j2",
+            header=_header(),
+            is_async=shown is asynchronous,
+            imports=_imports(shown),
+            exports=_exports(shown),
+        )
+    texts["_core.py"] = render("core.py.j2", header=_header(), shared=shared_source())
     for view in views:
-        texts[f"{view.module}.py"] = render("index.py.j2", view=view, header=_header([view]))
-    used = used_of("_core", texts.values())
-    texts["_core.py"] = without_unused(render("core.py.j2", shared=shared_source()), used)
+        values = {"view": view, "header": _header(view)}
+        texts[f"{view.module}.py"] = render("index.py.j2", is_async=True, **values)
+        from_module = ["INDEX", "SPEC", *view.classes, "encode_item", "read_document", "read_hit"]
+        imports = _imports({"..": ["_core"], ".._core": _OF_TWINS, f"..{view.module}": from_module})
+        texts[f"sync/{view.module}.py"] = render("twin.py.j2", is_async=False, imports=imports, **values)
     return {name: without_unused_imports(text) for name, text in texts.items()}
 
 
-def _header(views: Sequence[SpecView]) -> str:
+def _header(view: SpecView | None = None) -> str:
     """The first lines of a file: what it comes from, and that it is not to be edited."""
-    if len(views) == 1:
-        source, digest = views[0].source, views[0].hash
-    else:
-        source = f"{len(views)} specs"
-        digest = hashlib.sha256("\n".join(view.hash for view in views).encode()).hexdigest()
-    return (
-        f"{HEADER} from {source}, sha256:\n"
-        f"# {digest}\n"
-        "# Do not edit: change the spec and run `vecmigrate generate`."
-    )
+    if view is None:
+        return f"{HEADER} {__version__}.\n{_DO_NOT_EDIT}"
+    return f"{HEADER} {__version__} from {view.source}, sha256:\n# {view.hash}\n{_DO_NOT_EDIT}"
 
 
-def _blobs(views: Sequence[SpecView]) -> dict[str, str]:
-    """The functions that make blobs of vectors: their name in the package → what they are."""
-    if views[0].shares_vector:
-        return {"embedding_to_blob": "_core.embedding_to_blob"}
-    return {f"{view.spec.name}_embedding_to_blob": f"{view.module}.embedding_to_blob" for view in views}
+def _blob(view: SpecView) -> tuple[str, ...]:
+    """The function that makes blobs, which needs no client and has no twin."""
+    return (view.roles["to_blob"],) if "to_blob" in view.roles else ()
 
 
-def _constants(views: Sequence[SpecView]) -> dict[str, str]:
-    """The constants of the package: their name → what they are."""
-    constants = {"VECTOR_DIM": "_core.VECTOR_DIM"} if views[0].shares_vector else {}
-    for view in views:
-        constants[f"{view.constant}_INDEX"] = f"{view.module}.INDEX"
-        constants[f"{view.constant}_PREFIX"] = f"{view.module}.KEY_PREFIX"
-        if not view.shares_vector:
-            constants[f"{view.constant}_VECTOR_DIM"] = f"{view.module}.VECTOR_DIM"
-    return constants
+def _functions(view: SpecView) -> tuple[str, ...]:
+    """The functions that take a client."""
+    return tuple(name for role, name in view.roles.items() if role != "to_blob")
 
 
-def _exports(views: Sequence[SpecView]) -> list[str]:
-    """Everything that the package shows, in the order of `__all__`; no name twice."""
-    names = ["redisearch_index_doc_count", "sync", "StoreFailure", "StoreReport", "Vector"]
-    names += [*_blobs(views), *_constants(views)]
-    for view in views:
-        names += [*view.functions, *view.classes]
+def _exports(imports: Mapping[str, Iterable[str]]) -> list[str]:
+    """Everything that a package shows, in the order of `__all__`; no name twice."""
+    names = [name.rpartition(" ")[2] for found in imports.values() for name in found]
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise CodegenError(
             f"the package would have {', '.join(twice)} twice (expected names of its own for each spec)",
             hint="give other names under `helpers`",
         )
-    return sorted(names, key=_export_order)
+    return sorted(names, key=export_order)
 
 
-def _export_order(name: str) -> tuple[int, str]:
-    """Constants, then classes, then functions: how ruff sorts imports and `__all__`."""
-    return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
-
-
-def _from(module: str, names: Iterable[str]) -> str:
-    line = f"from {module} import {', '.join(ordered := sorted(names, key=_export_order))}"
-    return line if len(line) <= WIDTH else call("", ordered, indent=0, before=f"from {module} import ")
-
-
-def _sorted_imports(imports: Iterable[str], views: Sequence[SpecView]) -> list[str]:
-    """These imports and those of the types of each spec, in the order of the modules."""
-    types = (_from(f".{view.module}", view.classes) for view in views)
-    return sorted([*imports, *types], key=lambda line: line.split()[1])
-
-
-def _client_imports(views: Sequence[SpecView], redis: str) -> list[str]:
-    core = [redis, "Command", "NumericFilter", "StoreReport", "TagFilter", "Vector"]
-    blobs = ["embedding_to_blob"] if views[0].shares_vector and redis == "BlockingRedis" else []
-    return _sorted_imports([_from("._core", [*core, *blobs])], views)
+def _imports(imports: Mapping[str, Iterable[str]]) -> str:
+    """Import statements in the order of the modules; several names stand on a line each."""
+    return "\n".join(from_import(module, names) for module, names in sorted(imports.items()) if names)
 
 
 def _environment() -> Environment:
@@ -166,7 +146,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.globals.update(assign=assign, call=call, signature=signature)
-    own = (docstring, prose, quote, words_tuple, _client_imports)
+    own = (compact_json, docstring, prose, quote)
     filters: tuple[Callable[..., Any], ...] = (*own, *parameters.FILTERS)
     environment.filters.update({item.__name__.lstrip("_"): item for item in filters})
     return environment

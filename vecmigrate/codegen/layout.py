@@ -7,10 +7,11 @@ does not make generated code stale.
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 WIDTH: Final = 88
 _PLAIN_SECTIONS: Final = ("Returns:", "Yields:")
@@ -45,6 +46,38 @@ def call(head: str, items: Iterable[str], *, indent: int, before: str = "", afte
     return f"{before}{head}(\n" + "".join(f"{inner}{word},\n" for word in words) + " " * indent + f"){after}"
 
 
+def import_order(name: str) -> tuple[int, list[str | int], str]:
+    """How ruff sorts imported names: constants, classes, functions; numbers in them by their size."""
+    return (_kind(name), _natural(name.lower()), name)
+
+
+def export_order(name: str) -> tuple[int, list[str | int]]:
+    """How ruff sorts `__all__`: as imports, but upper case before lower case."""
+    return (_kind(name), _natural(name))
+
+
+def _kind(name: str) -> int:
+    return 0 if name.isupper() else 1 if name[0].isupper() else 2
+
+
+def _natural(name: str) -> list[str | int]:
+    return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", name)]
+
+
+def from_import(module: str, names: Iterable[str]) -> str:
+    """The import of some names from a module; ruff wants a statement of its own for `name as other`."""
+    ordered = sorted(names, key=import_order)
+    plain = [name for name in ordered if " " not in name]
+    renamed = [name for name in ordered if " " in name]
+    groups = [group for group in (plain, *([name] for name in renamed)) if group]
+    lines = []
+    for group in groups:
+        line = f"from {module} import {', '.join(group)}"
+        before = f"from {module} import "
+        lines.append(line if len(line) <= WIDTH else call("", group, indent=0, before=before))
+    return "\n".join(lines)
+
+
 def signature(name: str, parameters: Sequence[str], returns: str, is_async: bool = False) -> str:
     """The `def` line or lines of a function at the top of a module."""
     keyword = "async def " if is_async else "def "
@@ -66,6 +99,16 @@ def assign(target: str, text: str) -> str:
     if len(line) <= WIDTH or len(literal) + 4 > WIDTH:
         return line
     return f"{target} = (\n    {literal}\n)"
+
+
+def compact_json(value: Any, indent: int = 0) -> str:
+    """JSON in which everything that fits stands on one line."""
+    one_line = json.dumps(value)
+    if not isinstance(value, Mapping) or (indent and indent + len(one_line) <= WIDTH):
+        return one_line
+    inner = " " * (indent + 4)
+    entries = (f"{inner}{json.dumps(name)}: {compact_json(item, indent + 4)}" for name, item in value.items())
+    return "{\n" + ",\n".join(entries) + "\n" + " " * indent + "}"
 
 
 def docstring(text: str, indent: int = 4) -> str:

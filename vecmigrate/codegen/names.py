@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
@@ -12,35 +13,39 @@ from vecmigrate.codegen.layout import prose
 from vecmigrate.spec.build import spec_to_mapping
 from vecmigrate.spec.model import IndexSpec
 
-# Names at the top of generated modules. A parameter of such a name gets an underscore behind it.
-MODULE_NAMES: Final = frozenset(
-    {
-        *("importlib", "itertools", "json", "logging", "logger", "np", "npt", "redis"),
-        *("Any", "Final", "NotRequired", "TypedDict", "Mapping", "Sequence", "Iterable", "Iterator"),
-        *("AsyncIterable", "AsyncIterator", "AsyncRedis", "BlockingRedis", "RedisError", "NEVER_DECODE"),
-        *("Command", "NumericFilter", "StoreReport", "TagFilter", "Vector", "_core", "_each", "_pipelined"),
-        *("INDEX", "KEY_PREFIX", "KEY_PREFIXES", "KEY_PATTERN", "SPEC", "VECTOR_DIM"),
-        *("_FIELDS", "_PATHS", "_RETURNED", "store_command", "store_commands"),
-    }
+# What the bodies of generated functions use, beside their parameters. A parameter of such a name gets an
+# underscore behind it.
+BODY_NAMES: Final = frozenset(
+    {"redis", "_core", "INDEX", "SPEC", "encode_item", "read_document", "read_hit", "vecmigrate"}
 )
-SEARCH_PARAMETERS: Final = frozenset({"knn_k", "ef_runtime", "min_score", "limit"})
+SEARCH_PARAMETERS: Final = frozenset({"knn_k", "ef_runtime", "min_score", "limit", "batch_size"})
+# The modules of a package that are no spec's.
+_SHARED_MODULES: Final = frozenset({"_core"})
 
 
-def fresh(name: str, taken: Collection[str]) -> str:
-    """`name`, followed by as many underscores as it takes not to be among `taken`."""
-    while name in taken:
-        name += "_"
-    return name
+def free(name: str, taken: Collection[str]) -> str:
+    """`name`, with underscores behind it where it is `taken`, or could become a name that is.
+
+    Different names stay different whatever else is made free: every name that is one of `taken` but for
+    underscores at its end gets as many more as the longest of those has, and one.
+    """
+    stem = name.rstrip("_")
+    longest = max((len(other) for other in taken if other.rstrip("_") == stem), default=None)
+    return name if longest is None else name + "_" * (longest - len(stem) + 1)
 
 
-def module_names(specs: Sequence[IndexSpec]) -> dict[str, str]:
-    """The name of each spec's module, from the name of the spec: `tool` → `_tool`."""
-    taken = {"_core", "_aio"}
-    names: dict[str, str] = {}
-    for spec in specs:
-        names[spec.name] = fresh(f"_{spec.name}", taken)
-        taken.add(names[spec.name])
-    return names
+def module_name(spec: IndexSpec) -> str:
+    """The name of a spec's module, whatever other specs there are: `tool` → `_tool`, `core` → `_core_`."""
+    return free(f"_{spec.name}", _SHARED_MODULES)
+
+
+def constant_of(spec: IndexSpec) -> str:
+    """What names of constants about a spec begin with: `TOOL_EMB` for the prefix `tool_emb:` of `tool`."""
+    if spec.helpers.constant is not None:
+        return spec.helpers.constant
+    stem = re.sub(r"[^a-z0-9]$", "", spec.prefix)
+    begins = stem == spec.name or stem.startswith(f"{spec.name}_")
+    return (stem if begins and re.fullmatch("[a-z0-9_]+", stem) else spec.name).upper()
 
 
 def listed(names: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from vecmigrate.codegen.layout import WIDTH, call, quote, words_tuple
@@ -11,38 +11,36 @@ from vecmigrate.codegen.vectors import VectorView
 from vecmigrate.codegen.view import SpecView
 from vecmigrate.spec.model import Field, VectorField
 
+# What stands between braces on one line.
+_SHORT: Final = 60
+
 
 def store_parameters(view: SpecView) -> list[str]:
     """The parameters of a store helper, after the client."""
     first = [f"{vector.parameter}: Vector" for vector in view.written_vectors if vector.is_first]
-    metadata = [f"{view.helpers.metadata_parameter}: Mapping[str, Any]"] if view.takes_metadata else []
+    metadata = [f"{view.metadata}: Mapping[str, Any]"] if view.takes_metadata else []
     others = [f"{vector.parameter}: Vector" for vector in view.written_vectors if not vector.is_first]
     others += [f"{value.parameter}: {value.parameter_type} = None" for value in view.arguments]
-    return [f"{view.spec.key}: str", *first, *metadata, *(["*", *others] if others else [])]
+    return [f"{view.key}: str", *first, *metadata, *(["*", *others] if others else [])]
 
 
-def store_arguments(view: SpecView, form: str = "{name}") -> list[str]:
-    """The arguments that hand these parameters on; `form` says how each is written from its name."""
-    helpers = view.helpers
-    names = [view.spec.key, *(vector.parameter for vector in view.written_vectors if vector.is_first)]
-    names += [helpers.metadata_parameter] if view.takes_metadata else []
-    keywords = [vector.parameter for vector in view.written_vectors if not vector.is_first]
-    optional = [value.parameter for value in view.arguments if value.parameter is not None]
-    needed = [form.format(name=name, key=quote(name)) for name in names]
-    needed += [f"{name}={form.format(name=name, key=quote(name))}" for name in keywords]
-    get = form.replace("[{key}]", ".get({key})")
-    return needed + [f"{name}={get.format(name=name, key=quote(name))}" for name in optional]
+def item_of_arguments(view: SpecView, before: str) -> str:
+    """The item that the parameters of a store helper make, behind the text `before`."""
+    names = [view.key, *(vector.parameter for vector in view.written_vectors if vector.is_first)]
+    names += [view.metadata] if view.takes_metadata else []
+    names += [vector.parameter for vector in view.written_vectors if not vector.is_first]
+    names += [value.parameter for value in view.arguments if value.parameter is not None]
+    return before + mapping_of({name: name for name in names}, indent=4, width=WIDTH - 4 - len(before))
 
 
-def item_call(view: SpecView) -> str:
-    """How the arguments of a store helper are taken out of an item."""
-    arguments = store_arguments(view, "item[{key}]")
-    if view.is_sparse:
-        return call("store_commands", arguments, indent=4, before="return ")
-    one_line = call("store_command", arguments, indent=4, before="return [", after="]")
-    if "\n" not in one_line:
+def mapping_of(items: Mapping[str, str], *, indent: int, width: int = _SHORT) -> str:
+    """A mapping of text to expressions, on one line where that is short."""
+    entries = [f"{quote(name)}: {value}" for name, value in items.items()]
+    one_line = f"{{{', '.join(entries)}}}"
+    if len(one_line) <= width and "\n" not in one_line:
         return one_line
-    return call("store_command", arguments, indent=4, before="command = ") + "\n    return [command]"
+    inner = " " * (indent + 4)
+    return "{\n" + "".join(f"{inner}{entry},\n" for entry in entries) + " " * indent + "}"
 
 
 def stored_entries(view: SpecView, field: Field) -> list[str]:
@@ -51,9 +49,7 @@ def stored_entries(view: SpecView, field: Field) -> list[str]:
         vector = next(item for item in view.vectors if item.name == field.name)
         if not vector.is_written:
             return []
-        value: tuple[str, tuple[str, ...]] | str = (vector.to_blob, (vector.parameter,))
-        if view.is_json:
-            value = vector.as_list
+        value: tuple[str, tuple[str, ...]] | str = vector.stored
         keys = vector.keys
     else:
         view_of_value = next(item for item in view.values if item.name == field.name)
@@ -72,13 +68,6 @@ def stored_entries(view: SpecView, field: Field) -> list[str]:
     ]
 
 
-def get_words(view: SpecView) -> str:
-    """The tuple of words that asks for a whole hash."""
-    paths = [value.path for value in view.written_values] + [item.path for item in view.written_vectors]
-    words = [quote("HMGET"), f"KEY_PREFIX + {view.spec.key}", *map(quote, paths)]
-    return call("", words, indent=4, before="return ")
-
-
 def _search_parameters(view: SpecView, first: str, own: Sequence[str]) -> list[str]:
     filters = [f"{value.filter_parameter}: {value.filter_type} | None = None" for value in view.filters]
     return [first, "*", *own, *filters]
@@ -90,41 +79,38 @@ def _knn_own(vector: VectorView) -> list[str]:
 
 def knn_parameters(vector: VectorView, view: SpecView) -> list[str]:
     """The parameters of a search for the nearest neighbours, after the client."""
-    return _search_parameters(view, f"{view.helpers.query_parameter}: Vector", _knn_own(vector))
+    return _search_parameters(view, f"{view.query}: Vector", _knn_own(vector))
 
 
 def knn_many_parameters(vector: VectorView, view: SpecView) -> list[str]:
     """The parameters of several such searches at once."""
-    queries = f"{view.queries_parameter}: Sequence[Vector] | npt.NDArray[Any]"
+    queries = f"{view.queries}: Sequence[Vector] | npt.NDArray[Any]"
     return _search_parameters(view, queries, _knn_own(vector))
 
 
 def range_parameters(vector: VectorView, view: SpecView) -> list[str]:
     """The parameters of a search for all that score enough."""
     own = ["min_score: float", "limit: int = 100"]
-    return _search_parameters(view, f"{view.helpers.query_parameter}: Vector", own)
+    return _search_parameters(view, f"{view.query}: Vector", own)
 
 
-def knn_arguments(vector: VectorView, view: SpecView, query: str | None = None) -> list[str]:
-    """The arguments that hand the parameters of `knn_parameters` on, with `query` as the vector."""
-    own = ["knn_k"] + ([] if vector.ef_runtime is None else ["ef_runtime"])
-    return _search_arguments(view, query, own)
+def knn_arguments(vector: VectorView, view: SpecView, query: str) -> list[str]:
+    """The arguments of `Index.knn`, with `query` as the vector."""
+    conditions = _conditions(view)
+    ef_runtime = [] if vector.ef_runtime is None else ["ef_runtime"]
+    if conditions and not ef_runtime:
+        ef_runtime = ["None"]
+    return [quote(vector.name), query, "knn_k", *ef_runtime, *conditions]
 
 
 def range_arguments(vector: VectorView, view: SpecView) -> list[str]:
-    """The arguments that hand the parameters of `range_parameters` on."""
-    return _search_arguments(view, None, ["min_score", "limit"])
+    """The arguments of `Index.range`."""
+    return [quote(vector.name), view.query, "min_score", "limit", *_conditions(view)]
 
 
-def _search_arguments(view: SpecView, query: str | None, own: Iterable[str]) -> list[str]:
-    names = [*own, *(value.filter_parameter for value in view.filters)]
-    return [query or view.helpers.query_parameter, *(f"{name}={name}" for name in names)]
-
-
-def filter_call(value: ValueView, filters: str) -> str:
-    """The statement that adds a condition to the local `filters`."""
-    kind = "tag" if value.filter_type == "TagFilter" else "number"
-    return f"{filters}.{kind}({quote(value.name)}, {value.filter_parameter})"
+def _conditions(view: SpecView) -> list[str]:
+    filters = {value.name: value.filter_parameter or "" for value in view.filters}
+    return [mapping_of(filters, indent=8)] if filters else []
 
 
 def about_filter(value: ValueView) -> str:
@@ -139,15 +125,42 @@ def about_filter(value: ValueView) -> str:
     )
 
 
-def parse_name(vector: VectorView, view: SpecView) -> str:
-    """The function that reads the results of a search over this field."""
-    is_usual = vector.metric == view.vectors[0].metric
-    return "parse_hits" if is_usual else f"parse_{vector.metric}_hits"
+def index_options(view: SpecView) -> list[str]:
+    """The arguments of the call that declares the index."""
+    options = [f"name={view.index_constant}", f"prefixes={_prefixes(view)}"]
+    if view.is_json:
+        options.append('storage="json"')
+    if view.helpers.on_error == "empty":
+        options.append('on_error="empty"')
+    if view.written_values:
+        paths = {
+            value.name: words_tuple(value.keys) if view.is_json else quote(value.path)
+            for value in view.written_values
+        }
+        options.append(f"values={mapping_of(paths, indent=4)}")
+    vectors = [
+        call(*vector.declaration, indent=8, before=f"{quote(vector.name)}: ", after=",")
+        for vector in view.vectors
+    ]
+    options.append("vectors={\n" + "".join(f"        {entry}\n" for entry in vectors) + "    }")
+    if view.returned:
+        options.append(words_tuple(view.returned, 4, "returned="))
+    if view.filters:
+        kinds = {
+            value.name: quote("tag" if value.filter_type == "TagFilter" else "number")
+            for value in view.filters
+        }
+        options.append(f"filters={mapping_of(kinds, indent=4)}")
+    return options
+
+
+def _prefixes(view: SpecView) -> str:
+    others = [quote(prefix) for prefix in view.spec.index.prefixes[1:]]
+    return call("", [view.prefix_constant, *others], indent=4) if others else f"({view.prefix_constant},)"
 
 
 # What templates call by name.
 FILTERS: Final = (
-    *(store_parameters, store_arguments, item_call, stored_entries, get_words),
+    *(store_parameters, item_of_arguments, stored_entries, index_options, about_filter),
     *(knn_parameters, knn_many_parameters, range_parameters, knn_arguments, range_arguments),
-    *(filter_call, about_filter, parse_name),
 )

@@ -6,9 +6,14 @@ import ast
 from importlib import resources
 from typing import Final
 
+from vecmigrate.codegen.layout import from_import
+
 _PACKAGE: Final = "vecmigrate.helpers"
 # In the order of their layers.
-_MODULES: Final = ("common", "vectors", "values", "where", "fields", "queries", "replies")
+_MODULES: Final = (
+    *("common", "vectors", "values", "where", "fields", "queries", "replies", "index", "run"),
+    "finding",
+)
 
 
 def shared_source() -> str:
@@ -23,14 +28,14 @@ def shared_source() -> str:
 
 
 def _imports(imports: dict[str, dict[str, None]], plain: dict[str, None]) -> str:
-    """The imports as ruff sorts them: the standard library, then numpy."""
-    lines = [(name, f"import {name}\n") for name in plain]
-    lines += [(name, f"from {name} import {', '.join(names)}\n") for name, names in imports.items()]
+    """The imports as ruff sorts them: the standard library, then numpy and redis."""
+    lines = [(name, f"import {name}") for name in plain]
+    lines += [(name, from_import(name, names)) for name, names in imports.items()]
     lines.sort(key=lambda line: (line[1].startswith("from"), line[0]))
-    groups = (
-        "".join(text for name, text in lines if name.startswith("numpy") is third) for third in (False, True)
-    )
-    return "\n".join(["from __future__ import annotations\n", *groups])
+    third_party = [text for name, text in lines if name.startswith(_THIRD_PARTY)]
+    standard = [text for _, text in lines if text not in third_party]
+    groups = (["from __future__ import annotations"], standard, third_party)
+    return "\n\n".join("\n".join(group) for group in groups) + "\n"
 
 
 def _body(source: str, imports: dict[str, dict[str, None]], plain: dict[str, None]) -> str:

@@ -1,53 +1,14 @@
-"""Leave out of a module what nothing needs: functions that no spec calls for, and imports.
+"""Leave out of generated text the imports that it does not need.
 
-The shared module is written once with everything that some spec may need. A package carries only the part
-that its own specs reach, so that nobody reads, tests or wonders about dead code.
+A template imports everything that some spec may need, and what a spec does not use goes.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from vecmigrate.codegen.layout import call
-
-
-def used_of(module: str, sources: Iterable[str]) -> set[str]:
-    """The names that `sources` take from `module`: `module.name`, and `from .module import name`."""
-    names: set[str] = set()
-    for source in sources:
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                if node.value.id == module:
-                    names.add(node.attr)
-            elif isinstance(node, ast.ImportFrom) and node.module == module:
-                names.update(alias.name for alias in node.names)
-    return names
-
-
-def without_unused(source: str, roots: Collection[str]) -> str:
-    """`source` without the top-level definitions that `roots` do not reach.
-
-    Comments and blank lines above a definition go with it.
-    """
-    tree = ast.parse(source)
-    needs = {name: _names(node) for node in tree.body for name in _defined(node)}
-    reached: set[str] = set()
-    waiting = [name for name in roots if name in needs]
-    while waiting:
-        name = waiting.pop()
-        if name not in reached:
-            reached.add(name)
-            waiting += [other for other in needs[name] if other in needs]
-    lines = source.splitlines(keepends=True)
-    kept: list[str] = []
-    end = 0
-    for node in tree.body:
-        start, end = end, node.end_lineno or node.lineno
-        defined = _defined(node)
-        if not defined or reached.intersection(defined):
-            kept += lines[start:end]
-    return "".join(kept)
 
 
 def without_unused_imports(source: str) -> str:

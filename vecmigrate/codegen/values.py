@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from vecmigrate.codegen.layout import call, prose, quote
-from vecmigrate.codegen.names import SEARCH_PARAMETERS, fresh
 from vecmigrate.spec.model import (
     Field,
     GeoField,
@@ -88,7 +86,7 @@ class ValueView:
 
 
 def value_view(
-    spec: IndexSpec, field: Field, is_written: bool, reserved: Collection[str], taken: frozenset[str]
+    spec: IndexSpec, field: Field, is_written: bool, parameter: str, filter_parameter: str
 ) -> ValueView:
     """Everything the templates need of one field.
 
@@ -96,14 +94,13 @@ def value_view(
         spec: The spec that has the field.
         field: The field, no vector.
         is_written: Whether the store helper writes it.
-        reserved: Names that a parameter of the store helper cannot have.
-        taken: Names that a parameter of a search cannot have, beside those of its other parameters.
+        parameter: What its parameter in the store helper is called, if it has one.
+        filter_parameter: What its parameter in the searches is called, if it has one.
     """
     is_metadata = isinstance(field, JsonField) and field.source == "metadata"
-    parameter = fresh(field.name, reserved) if field.source == "argument" else None
+    is_argument = field.source == "argument"
     can_filter = isinstance(field, TagField | NumericField) and field.indexed and not field.noindex
     is_tag = isinstance(field, TagField)
-    taken_in_search = taken | SEARCH_PARAMETERS | {spec.helpers.query_parameter}
     found, found_type = _found(spec, field)
     return ValueView(
         field=field,
@@ -112,12 +109,12 @@ def value_view(
         keys=json_keys(field.path) or (),
         is_written=is_written,
         is_metadata=is_metadata,
-        parameter=parameter,
+        parameter=parameter if is_argument else None,
         parameter_type=_parameter_type(field),
-        stored=_stored(spec, field, parameter),
+        stored=_stored(spec, field, parameter if is_argument else None),
         found=found,
         found_type=found_type,
-        filter_parameter=fresh(field.name, taken_in_search) if can_filter else None,
+        filter_parameter=filter_parameter if can_filter else None,
         filter_type="TagFilter" if is_tag else "NumericFilter",
     )
 
@@ -137,18 +134,19 @@ def _parameter_type(field: Field) -> str:
 
 
 def _stored(spec: IndexSpec, field: Field, parameter: str | None) -> tuple[str, tuple[str, ...]] | str:
-    """How a store helper makes the stored value, from its parameters."""
+    """How a store helper makes the stored value, from `key`, `metadata` and `item`."""
     is_json = spec.index.storage == "json"
     if isinstance(field, JsonField) and field.source == "metadata":
-        metadata = spec.helpers.metadata_parameter
         if is_json:
-            return "dict", (metadata,)
-        return "_core.encode_json", (quote(field.name), metadata)
+            return "dict", ("metadata",)
+        return "_core.encode_json", (quote(field.name), "metadata")
     if field.source == "key":
-        return spec.key
-    value = parameter or f"{spec.helpers.metadata_parameter}.get({quote(field.name)})"
+        return "key"
+    value = f"metadata.get({quote(field.name)})"
+    if parameter is not None:
+        value = f"item.get({quote(parameter)})"
     if field.default_from_key:
-        value = f"_core.given({value}, {spec.key})"
+        value = f"_core.given({value}, key)"
     if isinstance(field, JsonField):
         return value if is_json else ("_core.encode_json", (quote(field.name), value))
     arguments = [quote(field.name), value]

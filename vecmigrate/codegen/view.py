@@ -6,31 +6,56 @@ says about each field.
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
+from typing import Any
 
-from vecmigrate.codegen.names import MODULE_NAMES, SEARCH_PARAMETERS, fresh, listed, spec_hash, spec_source
+from vecmigrate.codegen.names import (
+    BODY_NAMES,
+    SEARCH_PARAMETERS,
+    constant_of,
+    free,
+    listed,
+    module_name,
+    spec_hash,
+    spec_source,
+)
 from vecmigrate.codegen.values import ValueView, value_view
-from vecmigrate.codegen.vectors import VectorView, blob_expression, vector_view
+from vecmigrate.codegen.vectors import VectorView, vector_view
 from vecmigrate.spec.build import spec_to_mapping
 from vecmigrate.spec.model import Helpers, IndexSpec, JsonField, VectorField
-from vecmigrate.spec.naming import class_names, function_names
+from vecmigrate.spec.naming import function_names
 from vecmigrate.spec.paths import PathUse, written_names
+from vecmigrate.spec.plurals import plural_of
 
 
 @dataclass(frozen=True, slots=True)
 class SpecView:
-    """One spec as the templates see it."""
+    """One spec as the templates see it.
+
+    `key`, `metadata` and `query` are what the parameters of that meaning are called.
+    """
 
     spec: IndexSpec
-    module: str
-    source: str
-    hash: str
     vectors: tuple[VectorView, ...]
     values: tuple[ValueView, ...]
-    shares_vector: bool
-    distance: str
+    key: str
+    metadata: str
+    query: str
+
+    @property
+    def module(self) -> str:
+        """The name of the spec's module."""
+        return module_name(self.spec)
+
+    @property
+    def source(self) -> str:
+        """Where the spec stands."""
+        return spec_source(self.spec)
+
+    @property
+    def hash(self) -> str:
+        """What the header says of the spec's content."""
+        return spec_hash(self.spec)
 
     @property
     def helpers(self) -> Helpers:
@@ -38,19 +63,51 @@ class SpecView:
         return self.spec.helpers
 
     @property
-    def functions(self) -> tuple[str, ...]:
-        """The names of all generated functions, in the order of their roles."""
-        return tuple(function_names(self.helpers, [vector.name for vector in self.vectors]).values())
+    def roles(self) -> dict[str, str]:
+        """The generated functions in their order: role → name."""
+        roles = function_names(self.helpers, [vector.name for vector in self.vectors])
+        return roles | ({"to_blob": self.helpers.to_blob} if "to_blob" in self.helpers.generate else {})
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the generated classes."""
-        return class_names(self.spec.name)
+        helpers = self.helpers
+        wanted = {
+            helpers.hit_class: self.finds,
+            helpers.document_class: "get" in self.roles,
+            helpers.item_class: self.stores,
+        }
+        return tuple(name for name, is_wanted in wanted.items() if is_wanted)
 
     @property
-    def constant(self) -> str:
-        """What the names of the package's constants about this spec begin with: `TOOL_EMB`."""
-        return f"{self.spec.name.upper()}_EMB"
+    def finds(self) -> bool:
+        """Whether there is a search."""
+        return not self.roles.keys().isdisjoint({"knn", "knn_many", "range"})
+
+    @property
+    def stores(self) -> bool:
+        """Whether there is a function that stores."""
+        return not self.roles.keys().isdisjoint({"store", "store_many"})
+
+    @property
+    def index_constant(self) -> str:
+        """The constant that says what is queried."""
+        return f"{constant_of(self.spec)}_INDEX"
+
+    @property
+    def prefix_constant(self) -> str:
+        """The constant that says what keys begin with."""
+        return f"{constant_of(self.spec)}_PREFIX"
+
+    @property
+    def dims_constant(self) -> str:
+        """The constant that says how many numbers the first vector has."""
+        return self.helpers.dims_constant or f"{constant_of(self.spec)}_VECTOR_DIM"
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        """The public constants of the module."""
+        return (self.index_constant, self.prefix_constant, self.dims_constant)
 
     @property
     def is_json(self) -> bool:
@@ -88,19 +145,9 @@ class SpecView:
         return tuple(value for value in self.values if value.filter_parameter is not None)
 
     @property
-    def is_sparse(self) -> bool:
-        """Whether storing must also remove what an earlier version of the document had."""
-        return not self.is_json and any(value.is_sparse and value.is_written for value in self.values)
-
-    @property
     def names_key(self) -> bool:
         """Whether results show the key under the name of the key parameter."""
         return not any(value.field.source == "key" for value in self.values)
-
-    @property
-    def shared_definition(self) -> str:
-        """The body of the package's `embedding_to_blob`, which stands in the shared module."""
-        return blob_expression(self.spec.vector, "", "VECTOR_DIM")
 
     @property
     def written_values(self) -> tuple[ValueView, ...]:
@@ -113,52 +160,33 @@ class SpecView:
         return tuple(word for value in self.values for word in value.returned)
 
     @property
-    def scorings(self) -> tuple[VectorView, ...]:
-        """The first vector field of each metric: results are parsed once for each."""
-        first: dict[str, VectorView] = {}
-        for vector in self.vectors:
-            first.setdefault(vector.metric, vector)
-        return tuple(first.values())
-
-    @property
     def scores(self) -> str:
         """What scores mean, for docstrings."""
-        return "; ".join(
-            vector.meaning if len(self.scorings) == 1 else f"for {vector.name} {vector.meaning}"
-            for vector in self.vectors[: None if len(self.scorings) > 1 else 1]
-        )
-
-    @property
-    def store_function(self) -> str:
-        """The pure function that makes the commands of the store helper."""
-        return "store_commands" if self.is_sparse else "store_command"
-
-    @property
-    def pattern(self) -> str:
-        """The pattern of SCAN that finds the documents under the first prefix."""
-        return re.sub(r"([*?\[\]\\^])", r"\\\1", self.spec.prefix) + "*"
+        if len({vector.metric for vector in self.vectors}) == 1:
+            return self.vectors[0].meaning
+        return "; ".join(f"for {vector.name} {vector.meaning}" for vector in self.vectors)
 
     def local(self, name: str) -> str:
-        """A name for a local variable that no parameter has."""
-        helpers = self.helpers
-        taken = {self.spec.key, helpers.vector_parameter, helpers.metadata_parameter}
-        taken |= {helpers.query_parameter, self.queries_parameter}
-        taken |= {value.parameter or "" for value in self.values}
-        taken |= {value.filter_parameter or "" for value in self.values}
-        taken |= {vector.parameter for vector in self.vectors}
-        return fresh(name, taken)
-
-    @property
-    def keys_parameter(self) -> str:
-        """What several keys are called: `tool_names`."""
-        return fresh(f"{self.spec.key}s", {"redis", "batch_size"})
-
-    @property
-    def queries_parameter(self) -> str:
-        """What several query vectors are called: `query_embeddings`."""
+        """A name for a local variable that no parameter of a search has."""
         filters = {value.filter_parameter or "" for value in self.values}
-        taken = MODULE_NAMES | SEARCH_PARAMETERS | filters | {self.module}
-        return fresh(f"{self.helpers.query_parameter}s", taken)
+        return free(name, {self.query, self.queries, *SEARCH_PARAMETERS, *filters})
+
+    def local_in_store(self, name: str) -> str:
+        """A name for a local variable that no parameter of the store helper has."""
+        vectors = (vector.parameter for vector in self.vectors)
+        values = (value.parameter or "" for value in self.values)
+        return free(name, {self.key, self.metadata, *vectors, *values})
+
+    @property
+    def keys(self) -> str:
+        """What a parameter for several keys is called: `tool_names`."""
+        return free(plural_of(self.key), BODY_NAMES | SEARCH_PARAMETERS)
+
+    @property
+    def queries(self) -> str:
+        """What a parameter for several query vectors is called: `query_embeddings`."""
+        filters = {value.filter_parameter or "" for value in self.values}
+        return free(plural_of(self.query), BODY_NAMES | SEARCH_PARAMETERS | filters)
 
     @property
     def about_metadata(self) -> str:
@@ -181,35 +209,41 @@ class SpecView:
         return self.spec.name.replace("_", " ")
 
     @property
-    def mapping_json(self) -> str:
+    def mapping(self) -> dict[str, Any]:
         """The canonical mapping of the spec."""
-        return json.dumps(spec_to_mapping(self.spec), indent=4)
+        return spec_to_mapping(self.spec)
 
 
-def view_of(spec: IndexSpec, *, module: str, shares_vector: bool, distance: str) -> SpecView:
-    """Everything the templates need of one spec; `distance` is what queries call the distance."""
-    fields = spec.fields
-    uses = [PathUse(item.name, item.path, isinstance(item, JsonField)) for item in fields]
-    written = written_names(spec.index.storage, uses)
+def view_of(spec: IndexSpec) -> SpecView:
+    """Everything the templates need of one spec."""
     helpers = spec.helpers
-    blobs = {f"{vector.name}_to_blob" for vector in spec.vectors} | {"embedding_to_blob"}
-    taken = MODULE_NAMES | blobs | {module}
-    reserved = taken | {spec.key, helpers.vector_parameter, helpers.metadata_parameter}
-    vectors = tuple(
-        vector_view(spec, item, item.name in written, reserved, shares_vector) for item in spec.vectors
-    )
-    values = tuple(
-        value_view(spec, item, item.name in written, reserved, taken)
-        for item in fields
-        if not isinstance(item, VectorField)
-    )
+    uses = [PathUse(item.name, item.path, isinstance(item, JsonField)) for item in spec.fields]
+    written = written_names(spec.index.storage, uses)
+    key = free(spec.key, BODY_NAMES)
+    metadata = free(helpers.metadata_parameter, BODY_NAMES)
+    query = free(helpers.query_parameter, BODY_NAMES | SEARCH_PARAMETERS)
+    first = free(helpers.vector_parameter, BODY_NAMES)
+    in_store = BODY_NAMES | {key, first, metadata}
+    in_search = BODY_NAMES | SEARCH_PARAMETERS | {query}
     return SpecView(
         spec=spec,
-        module=module,
-        source=spec_source(spec),
-        hash=spec_hash(spec),
-        vectors=vectors,
-        values=values,
-        shares_vector=shares_vector,
-        distance=distance,
+        vectors=tuple(
+            vector_view(
+                spec,
+                item,
+                item.name in written,
+                first if item.name == spec.vector.name else free(item.name, in_store),
+            )
+            for item in spec.vectors
+        ),
+        values=tuple(
+            value_view(
+                spec, item, item.name in written, free(item.name, in_store), free(item.name, in_search)
+            )
+            for item in spec.fields
+            if not isinstance(item, VectorField)
+        ),
+        key=key,
+        metadata=metadata,
+        query=query,
     )

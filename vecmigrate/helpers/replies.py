@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import (
-    Callable,
     Iterable,
     Iterator,
     Mapping,
@@ -13,7 +12,7 @@ from collections.abc import (
 )
 from typing import Any
 
-from vecmigrate.helpers.common import T, logger
+from vecmigrate.helpers.common import logger
 from vecmigrate.helpers.queries import DISTANCE
 from vecmigrate.helpers.values import JSON, as_str
 
@@ -101,22 +100,6 @@ def value_of(reply: Mapping[Any, Any], name: str) -> Any:
     """The value under `name` in a map of RESP3; None where there is none."""
     found = reply.get(name)
     return reply.get(name.encode()) if found is None else found
-
-
-def hits_of_each(
-    replies: Iterable[Any],
-    parse: Callable[[Any], list[T]],
-    index: str,
-) -> list[list[T]]:
-    """What `parse` makes of each reply of a pipeline; nothing where a reply is an error."""
-    found: list[list[T]] = []
-    for reply in replies:
-        if isinstance(reply, Exception):
-            logger.debug("A search of %s failed", index, exc_info=reply)
-            found.append([])
-        else:
-            found.append(parse(reply))
-    return found
 
 
 def doc_count(reply: Any) -> int:

@@ -65,7 +65,9 @@ def _check_functions(mapping: Mapping[str, Any], findings: Findings) -> None:
     taken = frozenset(dir(builtins)) | PACKAGE_NAMES
     owners: dict[str, str] = {}
     for role, (name, path) in functions(mapping, findings).items():
-        _check_word(path, name, taken, "it is a builtin, or the package has it already", findings)
+        # That is the name which services know if all their vectors have one form.
+        forbidden = taken - {"embedding_to_blob"} if role == "to_blob" else taken
+        _check_word(path, name, forbidden, "it is a builtin, or the package has it already", findings)
         if name in owners:
             message = f"`{name}` would be the name of two functions: `{owners[name]}` and `{role}`"
             findings.add(
@@ -86,6 +88,9 @@ def functions(mapping: Mapping[str, Any], findings: Findings) -> dict[str, tuple
         given = "name" in mapping["helpers"].get(role, {})
         path: KeyPath = ("helpers", role, "name") if given else ("fields", vector) if vector else ("name",)
         found[role] = (name, path)
+    if "to_blob" in helpers.generate:
+        given = "name" in mapping["helpers"].get("to_blob", {})
+        found["to_blob"] = (helpers.to_blob, ("helpers", "to_blob", "name") if given else ("name",))
     return found
 
 

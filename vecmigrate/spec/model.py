@@ -223,10 +223,16 @@ class IndexOptions:
 class Helpers:
     """The names of the generated functions and of their parameters, all resolved.
 
-    `migrate_legacy` is None where the spec asks for no such function.
+    `migrate_legacy` is None where the spec asks for no such function. `generate` has the roles that it wants.
+    `constant` and `dims_constant`, what names of constants begin with and what the length of the first vector
+    is called, are None where the spec leaves them to the generator.
     """
 
     on_error: OnError
+    generate: tuple[str, ...]
+    constant: str | None
+    dims_constant: str | None
+    to_blob: str
     store: str
     store_many: str
     get: str

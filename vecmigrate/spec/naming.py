@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from vecmigrate.spec.model import Helpers, IndexSpec
+from vecmigrate.spec.plurals import plural_of
 
 # The roles of generated functions, in the order in which they are generated and documented.
 ROLES: Final = (
@@ -21,23 +22,23 @@ ROLES: Final = (
     "iterate",
     "migrate_legacy",
 )
+# What `generate` may list: those, and the function that makes blobs, which takes no client.
+GENERATED: Final = ("to_blob", *ROLES)
 # The roles that search one vector field, and so exist once per vector field.
 SEARCH_ROLES: Final = ("knn", "knn_many", "range")
 
 # What a spec's own names may not be, because generated code has them already.
 PACKAGE_NAMES: Final = frozenset(
     {
-        "embedding_to_blob",
-        "redisearch_index_doc_count",
-        "annotations",
-        "json",
-        "logger",
-        "logging",
-        "np",
-        "npt",
-        "numpy",
-        "redis",
-        "sync",
+        *(
+            "annotations",
+            "embedding_to_blob",
+            "encode_item",
+            "read_document",
+            "read_hit",
+            "redisearch_index_doc_count",
+        ),
+        *("np", "npt", "redis", "sync", "vecmigrate"),
     }
 )
 # Builtins that generated functions call, and that no field or parameter may hide. Others, such as `id` and
@@ -64,13 +65,13 @@ def camel(name: str) -> str:
 
 
 def key_stem(name: str, key: str) -> str:
-    """What a list of keys is called, without the plural's s: `tool_name`, `dangerous_cmd_category_id`."""
+    """What lists of keys are called, in the singular: `tool_name`, `dangerous_cmd_category_id`."""
     return key if key.startswith(f"{name}_") else f"{name}_{key}"
 
 
 def derived_functions(name: str, key: str, plural: str) -> dict[str, str]:
     """The function name of each role (all but the optional ones) where a spec gives none."""
-    stem = key_stem(name, key)
+    keys = plural_of(key_stem(name, key))
     return {
         "store": f"store_{name}",
         "store_many": f"store_many_{plural}",
@@ -80,14 +81,19 @@ def derived_functions(name: str, key: str, plural: str) -> dict[str, str]:
         "knn": f"knn_search_{plural}",
         "knn_many": f"knn_many_{plural}",
         "range": f"range_search_{plural}",
-        "scan": f"scan_{stem}s",
-        "iterate": f"iter_{stem}s",
+        "scan": f"scan_{keys}",
+        "iterate": f"iter_{keys}",
     }
+
+
+def derived_to_blob(name: str) -> str:
+    """What the function that makes blobs is called where a spec gives no name."""
+    return f"{name}_embedding_to_blob"
 
 
 def resolve_helpers(name: str, key: str, first_vector: str, given: Mapping[str, Any]) -> Helpers:
     """The complete helpers of a spec, from what its `helpers` mapping gives and the derived names."""
-    plural = given.get("plural", f"{name}s")
+    plural = given.get("plural", plural_of(name))
     functions = derived_functions(name, key, plural)
     for role in ROLES:
         named = given.get(role, {}).get("name")
@@ -97,6 +103,10 @@ def resolve_helpers(name: str, key: str, first_vector: str, given: Mapping[str, 
     hit_class, item_class, document_class = class_names(name)
     return Helpers(
         on_error=given.get("on_error", DEFAULT_ON_ERROR),
+        generate=tuple(role for role in GENERATED if role in given.get("generate", GENERATED)),
+        constant=given.get("constant"),
+        to_blob=given.get("to_blob", {}).get("name", derived_to_blob(name)),
+        dims_constant=given.get("to_blob", {}).get("dims"),
         vector_parameter=store.get("vector", first_vector),
         metadata_parameter=store.get("metadata", DEFAULT_METADATA),
         query_parameter=knn.get("query", DEFAULT_QUERY),
@@ -112,10 +122,20 @@ def helpers_to_mapping(spec: IndexSpec) -> dict[str, Any]:
     helpers = spec.helpers
     # The model keeps no plural; the name of the KNN helper shows the one that was used, if any was.
     shown = helpers.knn.removeprefix("knn_search_")
-    candidates = [_overrides(spec, plural) for plural in (f"{spec.name}s", shown)]
+    candidates = [_overrides(spec, plural) for plural in (plural_of(spec.name), shown)]
     mapping = min(candidates, key=len)
+    options: dict[str, Any] = {}
     if helpers.on_error != DEFAULT_ON_ERROR:
-        mapping = {"on_error": helpers.on_error, **mapping}
+        options["on_error"] = helpers.on_error
+    if helpers.generate != GENERATED:
+        options["generate"] = list(helpers.generate)
+    if helpers.constant is not None:
+        options["constant"] = helpers.constant
+    mapping = options | mapping
+    if helpers.to_blob != derived_to_blob(spec.name):
+        mapping.setdefault("to_blob", {})["name"] = helpers.to_blob
+    if helpers.dims_constant is not None:
+        mapping.setdefault("to_blob", {})["dims"] = helpers.dims_constant
     for role, key, value, default in (
         ("store", "vector", helpers.vector_parameter, spec.vector.name),
         ("store", "metadata", helpers.metadata_parameter, DEFAULT_METADATA),
@@ -128,7 +148,7 @@ def helpers_to_mapping(spec: IndexSpec) -> dict[str, Any]:
 
 def _overrides(spec: IndexSpec, plural: str) -> dict[str, Any]:
     derived = derived_functions(spec.name, spec.key, plural)
-    mapping: dict[str, Any] = {} if plural == f"{spec.name}s" else {"plural": plural}
+    mapping: dict[str, Any] = {} if plural == plural_of(spec.name) else {"plural": plural}
     for role in ROLES:
         name = getattr(spec.helpers, role)
         if name is not None and name != derived.get(role):
@@ -139,17 +159,20 @@ def _overrides(spec: IndexSpec, plural: str) -> dict[str, Any]:
 def function_names(helpers: Helpers, vectors: Sequence[str]) -> dict[str, str]:
     """Every generated function of a spec with these helpers and vector fields: role → name.
 
+    Roles that the spec does not want generated are left out.
+
     Each vector field after the first adds its own searches, under the roles `knn:<field>`,
     `knn_many:<field>` and `range:<field>` and the names `<knn>_by_<field>` and so on.
     """
     names: dict[str, str] = {}
     for role in ROLES:
         name = getattr(helpers, role)
-        if name is not None:
+        if name is not None and role in helpers.generate:
             names[role] = name
     for vector in vectors[1:]:
         for role in SEARCH_ROLES:
-            names[f"{role}:{vector}"] = f"{names[role]}_by_{vector}"
+            if role in names:
+                names[f"{role}:{vector}"] = f"{names[role]}_by_{vector}"
     return names
 
 

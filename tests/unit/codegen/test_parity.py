@@ -93,18 +93,23 @@ def test_a_vector_becomes_the_same_bytes_or_is_refused_alike(
     assert outcome(blobs[kind][1], vector) == expected
 
 
+def read(module: ModuleType, reply: list[Any]) -> Any:
+    """The document in a reply of HMGET."""
+    return module.INDEX.document("key", reply, module.read_document)
+
+
 @pytest.mark.parametrize("kind", KINDS, ids="-".join)
 def test_a_vector_is_read_back_as_the_engine_reads_it(
     blobs: dict[tuple[str, str], tuple[ModuleType, Any]], kind: tuple[str, str]
 ):
     module, to_blob = blobs[kind]
     blob = to_blob([1, 2, 3, 100])
-    document = module.parse_document("key", [blob])
+    document = read(module, [blob])
     expected = decode_vector(blob, kind[0])  # type: ignore[arg-type]  # the literal, by way of a parameter
     assert document["embedding"].dtype == expected.dtype
     assert np.array_equal(document["embedding"], expected)
-    assert module.parse_document("key", [blob[:-1]])["embedding"] is None
-    assert module.parse_document("key", [None]) is None
+    assert read(module, [blob[:-1]])["embedding"] is None
+    assert read(module, [None]) is None
 
 
 def everything() -> IndexSpec:
@@ -190,7 +195,8 @@ def test_a_document_holds_the_same_fields_or_is_refused_alike(
     }
 
     def generated() -> dict[str, bytes]:
-        commands = module.store_commands("key", [1, 2], metadata, image=[0, 0, 1], **arguments)
+        given = {"item_id": "key", "embedding": [1, 2], "image": [0, 0, 1], "metadata": metadata}
+        commands = module.encode_item(given | arguments)
         absent = commands[0][2:] if commands[0][0] == "HDEL" else ()
         fields = hset_fields(commands)
         assert not set(absent) & set(fields)
@@ -225,7 +231,9 @@ def test_the_four_specs_write_the_documents_of_the_engine(
 ):
     vector = np.arange(1, 385, dtype=np.float32)
     blob = encode_vector(vector, 384, "float32", "cosine")
-    words = sys.modules[f"{four}._{spec.name}"].store_command("key", vector, metadata)
+    helpers = spec.helpers
+    item = {spec.key: "key", helpers.vector_parameter: vector, helpers.metadata_parameter: metadata}
+    (words,) = sys.modules[f"{four}._{spec.name}"].encode_item(item)
     pairs = zip(words[2::2], words[3::2], strict=True)
     fields = {name: value if isinstance(value, bytes) else value.encode() for name, value in pairs}
     assert words[:2] == ("HSET", f"{spec.prefix}key")

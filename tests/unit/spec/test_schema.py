@@ -12,7 +12,7 @@ from vecmigrate.spec.build import ALGORITHM_CLASSES, FIELD_CLASSES
 from vecmigrate.spec.check import _HANDLERS, load_schema
 from vecmigrate.spec.docs import render_reference
 from vecmigrate.spec.model import IndexOptions, VectorField
-from vecmigrate.spec.naming import DEFAULT_METADATA, DEFAULT_ON_ERROR, DEFAULT_QUERY, ROLES
+from vecmigrate.spec.naming import DEFAULT_METADATA, DEFAULT_ON_ERROR, DEFAULT_QUERY, GENERATED
 from vecmigrate.spec.problems import CODES, WARNINGS
 
 ROOT = Path(__file__).parents[3]
@@ -90,7 +90,8 @@ def test_bounds_are_those_of_the_defaults():
 
 def test_helpers_are_those_that_are_generated():
     helpers = properties("helpers")
-    assert helpers.keys() == {*ROLES, "on_error", "plural"}
+    assert helpers.keys() == {*GENERATED, "on_error", "plural", "generate", "constant"}
+    assert tuple(helpers["generate"]["items"]["enum"]) == GENERATED
     assert helpers["on_error"]["default"] == DEFAULT_ON_ERROR
     assert helpers["store"]["properties"]["metadata"]["default"] == DEFAULT_METADATA
     assert helpers["knn"]["properties"]["query"]["default"] == DEFAULT_QUERY

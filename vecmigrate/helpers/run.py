@@ -1,0 +1,297 @@
+"""Commands on their way to Redis: each function for asyncio, then its twin for blocking clients."""
+
+from __future__ import annotations
+
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from typing import Any
+
+from redis.client import NEVER_DECODE
+from redis.exceptions import RedisError
+
+from vecmigrate.helpers.common import (
+    SCAN_COUNT,
+    AsyncRedis,
+    BlockingRedis,
+    Command,
+    StoreMany,
+    StoreReport,
+    T,
+    batches,
+    logger,
+)
+from vecmigrate.helpers.index import Index, ReadDocument, ReadHit, Search
+from vecmigrate.helpers.replies import doc_count
+from vecmigrate.helpers.values import as_str
+
+
+async def pipelined(
+    redis: AsyncRedis,
+    commands: Iterable[Command],
+    *,
+    raise_on_error: bool = True,
+) -> list[Any]:
+    """Send commands in one round trip, and give their replies in the same order."""
+    pipeline = redis.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    return await pipeline.execute(raise_on_error=raise_on_error)
+
+
+def pipelined_blocking(
+    redis: BlockingRedis,
+    commands: Iterable[Command],
+    *,
+    raise_on_error: bool = True,
+) -> list[Any]:
+    """The blocking twin of `pipelined`."""
+    pipeline = redis.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    return pipeline.execute(raise_on_error=raise_on_error)
+
+
+async def store(redis: AsyncRedis, commands: Sequence[Command]) -> None:
+    """Send the commands that store one document."""
+    if len(commands) == 1:
+        await redis.execute_command(*commands[0])
+    else:
+        await pipelined(redis, commands)
+
+
+def store_blocking(redis: BlockingRedis, commands: Sequence[Command]) -> None:
+    """The blocking twin of `store`."""
+    if len(commands) == 1:
+        redis.execute_command(*commands[0])
+    else:
+        pipelined_blocking(redis, commands)
+
+
+async def store_many(
+    redis: AsyncRedis,
+    items: Iterable[T] | AsyncIterable[T],
+    encode: Callable[[T], Sequence[Command]],
+    key_name: str,
+    batch_size: int,
+) -> StoreReport:
+    """Store items batch by batch; those that cannot be stored are in the report."""
+    work = StoreMany(encode, key_name, batch_size)
+    async for item in each(items):
+        if work.add(item):
+            work.settle(await pipelined(redis, work.commands, raise_on_error=False))
+    work.settle(await pipelined(redis, work.commands, raise_on_error=False))
+    return work.report
+
+
+def store_many_blocking(
+    redis: BlockingRedis,
+    items: Iterable[T],
+    encode: Callable[[T], Sequence[Command]],
+    key_name: str,
+    batch_size: int,
+) -> StoreReport:
+    """The blocking twin of `store_many`."""
+    work = StoreMany(encode, key_name, batch_size)
+    for item in items:
+        if work.add(item):
+            work.settle(pipelined_blocking(redis, work.commands, raise_on_error=False))
+    work.settle(pipelined_blocking(redis, work.commands, raise_on_error=False))
+    return work.report
+
+
+async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+    """The items of any iterable, asynchronous or not."""
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item
+
+
+async def get(
+    redis: AsyncRedis,
+    index: Index,
+    key: str,
+    read: ReadDocument[T],
+) -> T | None:
+    """The document of a key; None where there is none."""
+    # A blob is no text, so a client that decodes replies must not decode this one.
+    options = {} if index.storage == "json" else {NEVER_DECODE: True}
+    reply = await redis.execute_command(*index.get_command(key), **options)
+    return index.document(key, reply, read)
+
+
+def get_blocking(
+    redis: BlockingRedis,
+    index: Index,
+    key: str,
+    read: ReadDocument[T],
+) -> T | None:
+    """The blocking twin of `get`."""
+    options = {} if index.storage == "json" else {NEVER_DECODE: True}
+    reply = redis.execute_command(*index.get_command(key), **options)
+    return index.document(key, reply, read)
+
+
+async def delete(redis: AsyncRedis, index: Index, key: str) -> None:
+    """Delete the document of a key, if there is one."""
+    await redis.execute_command(*index.delete_command(key))
+
+
+def delete_blocking(redis: BlockingRedis, index: Index, key: str) -> None:
+    """The blocking twin of `delete`."""
+    redis.execute_command(*index.delete_command(key))
+
+
+async def delete_many(
+    redis: AsyncRedis,
+    index: Index,
+    keys: Iterable[str],
+    batch_size: int,
+) -> int:
+    """Delete the documents of these keys, and say how many there were."""
+    deleted = 0
+    for batch in batches(keys, batch_size):
+        deleted += sum(await pipelined(redis, map(index.delete_command, batch)))
+    return deleted
+
+
+def delete_many_blocking(
+    redis: BlockingRedis,
+    index: Index,
+    keys: Iterable[str],
+    batch_size: int,
+) -> int:
+    """The blocking twin of `delete_many`."""
+    deleted = 0
+    for batch in batches(keys, batch_size):
+        deleted += sum(pipelined_blocking(redis, map(index.delete_command, batch)))
+    return deleted
+
+
+async def find(redis: AsyncRedis, search: Search, read: ReadHit[T]) -> list[T]:
+    """What a search finds; nothing on errors of Redis, if the index is told so."""
+    try:
+        reply = await redis.execute_command(*search.command)
+    except RedisError as error:
+        note_failure(search, error)
+        return []
+    return search.hits(reply, read)
+
+
+def find_blocking(redis: BlockingRedis, search: Search, read: ReadHit[T]) -> list[T]:
+    """The blocking twin of `find`."""
+    try:
+        reply = redis.execute_command(*search.command)
+    except RedisError as error:
+        note_failure(search, error)
+        return []
+    return search.hits(reply, read)
+
+
+async def find_many(
+    redis: AsyncRedis,
+    searches: Sequence[Search],
+    read: ReadHit[T],
+) -> list[list[T]]:
+    """What each of several searches finds, in one round trip."""
+    try:
+        commands = [search.command for search in searches]
+        replies = await pipelined(redis, commands, raise_on_error=False)
+    except RedisError as error:
+        replies = [error] * len(searches)
+    return hits_of_each(searches, replies, read)
+
+
+def find_many_blocking(
+    redis: BlockingRedis,
+    searches: Sequence[Search],
+    read: ReadHit[T],
+) -> list[list[T]]:
+    """The blocking twin of `find_many`."""
+    try:
+        commands = [search.command for search in searches]
+        replies = pipelined_blocking(redis, commands, raise_on_error=False)
+    except RedisError as error:
+        replies = [error] * len(searches)
+    return hits_of_each(searches, replies, read)
+
+
+def hits_of_each(
+    searches: Iterable[Search],
+    replies: Iterable[Any],
+    read: ReadHit[T],
+) -> list[list[T]]:
+    """The results in the replies to several searches."""
+    found: list[list[T]] = []
+    for search, reply in zip(searches, replies, strict=True):
+        if isinstance(reply, Exception):
+            note_failure(search, reply)
+            found.append([])
+        else:
+            found.append(search.hits(reply, read))
+    return found
+
+
+def note_failure(search: Search, error: Exception) -> None:
+    """Raise the error of a search, or log it where the index is told to be empty then."""
+    if search.index.on_error == "raise":
+        raise error
+    logger.debug("The search of %s failed", search.index.name, exc_info=error)
+
+
+async def iterate(redis: AsyncRedis, index: Index) -> AsyncIterator[str]:
+    """The keys that have documents, as SCAN comes across them."""
+    async for key in redis.scan_iter(match=index.scan_pattern, count=SCAN_COUNT):
+        yield as_str(key).removeprefix(index.prefixes[0])
+
+
+def iterate_blocking(redis: BlockingRedis, index: Index) -> Iterator[str]:
+    """The blocking twin of `iterate`."""
+    for key in redis.scan_iter(match=index.scan_pattern, count=SCAN_COUNT):
+        yield as_str(key).removeprefix(index.prefixes[0])
+
+
+async def scan(redis: AsyncRedis, index: Index) -> list[str]:
+    """The keys that have documents: sorted, each once."""
+    return sorted({key async for key in iterate(redis, index)})
+
+
+def scan_blocking(redis: BlockingRedis, index: Index) -> list[str]:
+    """The blocking twin of `scan`."""
+    return sorted(set(iterate_blocking(redis, index)))
+
+
+async def redisearch_index_doc_count(redis: AsyncRedis, index_name: str) -> int:
+    """How many documents an index holds: a cheap check before a search.
+
+    Args:
+        redis: A client of `redis.asyncio`.
+        index_name: The name of an index or of an alias.
+
+    Returns:
+        `num_docs` of FT.INFO; -1 on any failure, such as a missing index or a server that is away.
+    """
+    try:
+        reply = await redis.execute_command("FT.INFO", index_name)
+    except Exception:  # the contract: whatever fails, the count is -1
+        logger.debug("FT.INFO of %s failed", index_name, exc_info=True)
+        return -1
+    return doc_count(reply)
+
+
+def redisearch_index_doc_count_blocking(redis: BlockingRedis, index_name: str) -> int:
+    """The blocking twin of `redisearch_index_doc_count`."""
+    try:
+        reply = redis.execute_command("FT.INFO", index_name)
+    except Exception:  # as above
+        logger.debug("FT.INFO of %s failed", index_name, exc_info=True)
+        return -1
+    return doc_count(reply)
