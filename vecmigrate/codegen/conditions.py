@@ -48,11 +48,8 @@ def _declaration(spec: IndexSpec, item: Field) -> tuple[str, list[str]]:
     arguments = [quote(item.name)]
     if isinstance(item, TagField) and item.separator != defaults.TAG_SEPARATOR:
         arguments.append(f"separator={quote(item.separator)}")
-    if isinstance(item, TextField):
-        if item.nostem:
-            arguments.append("nostem=True")
-        if spec.index.stopwords is not None:
-            arguments.append(f"stop_words={_words(spec.index.stopwords)}")
+    if isinstance(item, TextField) and spec.index.stopwords is not None:
+        arguments.append(f"stop_words={_words(spec.index.stopwords)}")
     for option in ("index_missing", "index_empty"):
         if getattr(item, option, False):
             arguments.append(f"{option}=True")

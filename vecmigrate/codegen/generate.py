@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 # What the shared module gives to applications.
-_SHARED_TYPES: Final = ("StoreFailure", "StoreReport", "Vector")
+_SHARED_TYPES: Final = ("StoreFailure", "StoreReport", "Vector", "Where")
 # What the modules for blocking clients may take from it.
-_OF_TWINS: Final = ("BlockingRedis", "NumericFilter", "StoreReport", "TagFilter", "Vector")
+_OF_TWINS: Final = ("BlockingRedis", "Field", "NumericFilter", "StoreReport", "TagFilter", "Vector", "Where")
 _COUNT: Final = "redisearch_index_doc_count"
 _DO_NOT_EDIT: Final = "# Do not edit: change the spec and run `vecmigrate generate`."
 

@@ -14,6 +14,7 @@ _MODULES: Final = (
     *("common", "vectors", "values", "where", "fields", "queries", "replies", "index", "run"),
     "finding",
 )
+_THIRD_PARTY: Final = ("numpy", "redis")
 
 
 def shared_source() -> str:

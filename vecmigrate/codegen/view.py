@@ -74,8 +74,9 @@ class SpecView:
         helpers = self.helpers
         wanted = {
             helpers.hit_class: self.finds,
-            helpers.document_class: "get" in self.roles,
+            helpers.document_class: self.reads,
             helpers.item_class: self.stores,
+            helpers.fields_class: self.asks,
         }
         return tuple(name for name, is_wanted in wanted.items() if is_wanted)
 
@@ -83,6 +84,16 @@ class SpecView:
     def finds(self) -> bool:
         """Whether there is a search."""
         return not self.roles.keys().isdisjoint({"knn", "knn_many", "range"})
+
+    @property
+    def reads(self) -> bool:
+        """Whether there is a function that reads documents."""
+        return not self.roles.keys().isdisjoint({"get", "list", "walk"})
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is a function that takes a condition."""
+        return self.finds or not self.roles.keys().isdisjoint({"count", "list", "walk", "delete_where"})
 
     @property
     def stores(self) -> bool:

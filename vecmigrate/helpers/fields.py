@@ -274,36 +274,31 @@ class Text(Field):
     """A field of words.
 
     The server takes texts apart at blanks and ASCII punctuation other than `_`, folds ASCII letters, and
-    leaves the stop words out. What is asked for is treated alike. Behind a `~` words are found as they are,
-    not by their stems.
+    leaves the stop words out. What is asked for is treated alike. Words are found as they are, not by their
+    stems: servers know stems neither behind a `~` nor beside a search for the nearest vectors.
 
     Args:
         name: Its attribute in the index.
-        nostem: The index keeps words as they are.
         stop_words: The words that the index leaves out.
         index_missing: The index knows which documents lack it.
         index_empty: The index knows which documents hold an empty text.
     """
 
-    __slots__ = ("_nostem", "_stop_words")
+    __slots__ = ("_stop_words",)
 
     def __init__(
         self,
         name: str,
         *,
-        nostem: bool = False,
         stop_words: Iterable[str] = STOP_WORDS,
         index_missing: bool = False,
         index_empty: bool = False,
     ) -> None:
         super().__init__(name, index_missing=index_missing, index_empty=index_empty)
-        self._nostem = nostem
         self._stop_words = frozenset(stop_words)
 
     def words(self, text: str) -> Where:
         """The document has all words of `text`, in any order.
-
-        Words of one stem are alike, unless the spec says `nostem`.
 
         Raises:
             ValueError: There is no word among them that the index knows of, or a control character.
@@ -364,8 +359,8 @@ class Text(Field):
         return Where(f"{self._text}:(", Parameter(b""), ")", goes_first=True)
 
     def _has(self, word: str) -> Where:
-        if self._nostem and WORD_ENDS.isdisjoint(word):
-            # Servers look for words of the same stem whatever the field says, but not between quotes.
+        if WORD_ENDS.isdisjoint(word) and "\\" not in word:
+            # Between quotes servers look for no words of the same stem.
             return Where(f'{self._text}:("{word}")')
         return Where(f"{self._text}:(", Parameter(word_parameter(word)), ")")
 

@@ -49,6 +49,7 @@ from vecmigrate.helpers.vectors import (
     numbers_to_vector,
     whole_to_blob,
 )
+from vecmigrate.helpers.where import Where
 
 # How each datatype is stored, in numpy's words, and what callers get it back as. numpy has no bfloat16.
 STORED_AS: Final = {
@@ -277,6 +278,8 @@ class Index:
         knn_k: int,
         ef_runtime: int | None = None,
         conditions: Conditions | None = None,
+        *,
+        where: Where | None = None,
     ) -> Search:
         """The search for the `knn_k` documents whose vector `field` is nearest to `query`.
 
@@ -291,7 +294,7 @@ class Index:
             check_count("ef_runtime", ef_runtime)
             own = (*own, "ef_runtime", ef_runtime)
             options = " EF_RUNTIME $ef_runtime"
-        filters = self._filters(conditions)
+        filters = self._filters(conditions, where)
         nearest = f"[KNN $knn_k @{field} $query_vec{options} AS {DISTANCE}]"
         params = ("query_vec", vector.to_blob(query), *own, *filters.params)
         query_text = f"{filters.query}=>{nearest}"
@@ -305,6 +308,8 @@ class Index:
         knn_k: int,
         ef_runtime: int | None = None,
         conditions: Conditions | None = None,
+        *,
+        where: Where | None = None,
     ) -> Sequence[Search]:
         """The search of `knn` for each of several vectors.
 
@@ -312,7 +317,7 @@ class Index:
             ValueError: An argument is out of range.
         """
         rest = (knn_k, ef_runtime, conditions)
-        return [self.knn(field, query, *rest) for query in queries]
+        return [self.knn(field, query, *rest, where=where) for query in queries]
 
     def range(
         self,
@@ -321,6 +326,8 @@ class Index:
         min_score: float,
         limit: int,
         conditions: Conditions | None = None,
+        *,
+        where: Where | None = None,
     ) -> Search:
         """The search for the documents that score at least `min_score`, at most `limit` of them.
 
@@ -329,7 +336,7 @@ class Index:
         """
         check_count("limit", limit)
         vector = self.vectors[field]
-        filters = self._filters(conditions)
+        filters = self._filters(conditions, where)
         within = f"@{field}:[VECTOR_RANGE $radius $query_vec]"
         filters.clauses.insert(0, f"{within}=>{{$YIELD_DISTANCE_AS: {DISTANCE}}}")
         own = ("query_vec", vector.to_blob(query), "radius", vector.radius(min_score))
@@ -337,11 +344,16 @@ class Index:
         command = search_command(self.name, filters.query, params, self.returned, limit)
         return Search(self, vector, command)
 
-    def _filters(self, conditions: Conditions | None) -> Filters:
+    def _filters(
+        self,
+        conditions: Conditions | None,
+        where: Where | None,
+    ) -> Filters:
         filters = Filters()
         for name, wanted in (conditions or {}).items():
             if self.filters[name] == "tag":
                 filters.tag(name, wanted)
             else:
                 filters.number(name, wanted)
+        filters.where(where)
         return filters

@@ -1,8 +1,8 @@
 """Conditions on documents: text with gaps, and a value for each gap.
 
-Values travel as parameters, so that none can be taken for a part of the query. The words of a phrase are the
-exception, since the server knows no parameters there: they are taken apart as it takes texts apart, and what
-is left holds no character that means anything to it.
+Values travel as parameters, so that none can be taken for a part of the query. The words of a text are the
+exception, since the server knows no parameters between quotes: they are taken apart as it takes texts apart,
+and what is left holds no character that means anything to it.
 """
 
 from __future__ import annotations

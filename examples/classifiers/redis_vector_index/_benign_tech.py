@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._core import AsyncRedis, Command, StoreReport, TagFilter, Vector
+from ._core import AsyncRedis, Command, Field, StoreReport, TagFilter, Vector, Where
 
 # What is queried: an alias, so that the index behind it can be rebuilt.
 BENIGN_TECH_EMB_INDEX: Final = "idx:benign_tech_emb"
@@ -62,6 +62,12 @@ class BenignTechItem(TypedDict):
     category_id: str
     centroid: Vector
     metadata: Mapping[str, Any]
+
+
+class BenignTechFields:
+    """What conditions can be about: `where=BenignTechFields.… == …`."""
+
+    category_id: Final = _core.Tag("category_id")
 
 
 def benign_tech_embedding_to_blob(vec: Vector) -> bytes:
@@ -197,6 +203,7 @@ async def knn_search_benign_tech(
     knn_k: int,
     ef_runtime: int = 200,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[BenignTechHit]:
     """Find the benign tech items whose embedding is nearest to a vector, best first.
 
@@ -207,6 +214,7 @@ async def knn_search_benign_tech(
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
         category_id: Only documents with this label in category_id, or with one of
             these.
+        where: A condition on `BenignTechFields` that documents must meet as well.
 
     Returns:
         At most `knn_k` results. None on any error of Redis, which is logged at debug
@@ -222,6 +230,7 @@ async def knn_search_benign_tech(
         knn_k,
         ef_runtime,
         {"category_id": category_id},
+        where=where,
     )
     return await _core.find(redis, search, read_hit)
 
@@ -233,6 +242,7 @@ async def knn_many_benign_tech(
     knn_k: int,
     ef_runtime: int = 200,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[list[BenignTechHit]]:
     """The nearest benign tech items of each of several vectors, in one round trip.
 
@@ -245,6 +255,7 @@ async def knn_many_benign_tech(
         knn_k,
         ef_runtime,
         {"category_id": category_id},
+        where=where,
     )
     return await _core.find_many(redis, searches, read_hit)
 
@@ -256,6 +267,7 @@ async def range_search_benign_tech(
     min_score: float,
     limit: int = 100,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[BenignTechHit]:
     """Find the benign tech items that score at least `min_score`, best first, at most
     `limit`.
@@ -269,6 +281,7 @@ async def range_search_benign_tech(
         min_score,
         limit,
         {"category_id": category_id},
+        where=where,
     )
     return await _core.find(redis, search, read_hit)
 
@@ -285,3 +298,55 @@ def iter_benign_tech_category_ids(redis: AsyncRedis) -> AsyncIterator[str]:
     and one that is stored or deleted meanwhile may be among them or not.
     """
     return _core.iterate(redis, INDEX)
+
+
+async def count_benign_tech(redis: AsyncRedis, *, where: Where | None = None) -> int:
+    """How many benign tech items meet a condition on `BenignTechFields`."""
+    return await _core.count(redis, INDEX, where)
+
+
+async def list_benign_tech(
+    redis: AsyncRedis,
+    *,
+    where: Where | None = None,
+    sort_by: Field | None = None,
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 100,
+) -> list[BenignTechDocument]:
+    """The benign tech items that meet a condition, sorted by a field of
+    `BenignTechFields`; those without it come last.
+    """
+    return await _core.list_documents(
+        redis,
+        INDEX,
+        read_document,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+
+
+def iter_benign_tech(
+    redis: AsyncRedis,
+    *,
+    where: Where | None = None,
+) -> AsyncIterator[BenignTechDocument]:
+    """All benign tech items that meet a condition, however many. Errors of Redis are
+    raised.
+    """
+    return _core.walk(redis, INDEX, read_document, where)
+
+
+async def delete_benign_tech_where(
+    redis: AsyncRedis,
+    where: Where | None,
+    *,
+    everything: bool = False,
+) -> int:
+    """Delete the benign tech items that meet a condition, and say how many they were.
+    Without a condition, `everything=True` deletes all.
+    """
+    return await _core.delete_where(redis, INDEX, where, everything)

@@ -6,16 +6,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import logging
 import math
 import re
+import string
 from collections.abc import (
+    AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
     Awaitable,
     Callable,
+    Generator,
     Iterable,
     Iterator,
     Mapping,
@@ -23,7 +27,16 @@ from collections.abc import (
 )
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import Any, Final, Literal, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import (
+    Any,
+    Final,
+    Literal,
+    NoReturn,
+    Protocol,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+)
 
 import numpy as np
 import numpy.typing as npt
@@ -421,29 +434,97 @@ LONGITUDE_MAX: Final = 180.0
 LATITUDE_MAX: Final = 85.05112878
 
 
+# Where labels are split at a separator, a label is cut after this many bytes.
+LABEL_BYTES_MAX: Final = 4096
+
+
+# How many arrays and objects of a JSON document may lie in each other, and the whole numbers it keeps exact.
+JSON_DEPTH_MAX: Final = 127
+
+
+JSON_WHOLE_RANGE: Final = (-(2**63), 2**64 - 1)
+
+
+# A text that may hold a whole number outside of that range.
+MANY_DIGITS: Final = re.compile(rb"\d{19}")
+
+
+# A point or polygon in well-known text as the server reads it: capitals, and no blank before them.
+SHAPE: Final = re.compile(
+    rb"POINT[ \t\r\n]*\(([^()]*)\)[ \t\r\n]*"
+    rb"|POLYGON[ \t\r\n]*\([ \t\r\n]*(\([^()]*\)(?:[ \t\r\n]*,[ \t\r\n]*\([^()]*\))*)[ \t\r\n]*\)[ \t\r\n]*",
+)
+
+
+RING: Final = re.compile(rb"\(([^()]*)\)")
+
+
+COORDINATE: Final = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+
+
 def given(value: Any, otherwise: Any) -> Any:
     """`value`, or `otherwise` where it is None or blank."""
     return otherwise if value is None or value == "" else value
+
+
+def utf8(what: str, text: str) -> bytes:
+    """A text as bytes, whatever encoding the client has.
+
+    Raises:
+        ValueError: It holds half a surrogate pair, as a JSON text that was cut short gives.
+    """
+    try:
+        # As `str` has it: a member of an enumeration, for one, has an encoding and a text of its own.
+        return str.encode(text)
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"{what} holds half a surrogate pair (expected whole characters)",
+        ) from None
+
+
+def document_key(prefix: str, key: str) -> bytes:
+    """The name of the document with this key.
+
+    Raises:
+        TypeError: The key is no text.
+        ValueError: The key is empty, or holds NUL or half a surrogate pair: searches would lose the document.
+    """
+    if not isinstance(key, str):
+        raise TypeError(f"the key is {type(key).__name__} (expected text)")
+    name = utf8("the key", key)
+    if not name or b"\0" in name:
+        raise ValueError(
+            f"the key {'holds NUL' if name else 'is empty'} (expected some text without NUL)",
+        )
+    return prefix.encode() + name
 
 
 def encode_text(
     field: str,
     value: Any,
     default: str | None = None,
-) -> str | bytes | None:
-    """A text as it is stored; None where there is none."""
+) -> bytes | None:
+    """A text as it is stored, in UTF-8; None where there is none."""
     value = default if value is None else value
     if value is None:
         return None
-    if isinstance(value, str | bytes):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Real):
-        return encode_number(field, value)
-    raise ValueError(
-        f"field {field!r}: the value is {type(value).__name__} (expected text)",
-    )
+    if isinstance(value, str):
+        text = utf8(f"field {field!r}: the text", value)
+    elif isinstance(value, bytes):
+        text = bytes(value)
+    elif isinstance(value, bool | np.bool_):
+        text = b"true" if value else b"false"
+    elif isinstance(value, Real):
+        text = encode_number(field, value) or b""
+    else:
+        raise ValueError(
+            f"field {field!r}: the value is {type(value).__name__} (expected text)",
+        )
+    if b"\0" in text:
+        raise ValueError(
+            f"field {field!r}: the text holds NUL (expected none, since the index cuts texts there)",
+        )
+    return text
 
 
 def encode_tags(
@@ -451,40 +532,157 @@ def encode_tags(
     value: Any,
     separator: str,
     default: str | None = None,
-) -> str | bytes | None:
-    """One label, or several joined by `separator` (a set in sorted order); None where there is none."""
-    if not isinstance(value, list | tuple | set | frozenset):
-        return encode_text(field, value, default)
-    labels = label_list(field, value)
-    for label in labels:
-        if separator in label:
-            raise ValueError(
-                f"field {field!r}: the tag {label!r} contains the separator {separator!r}"
-                " (expected a separator that no tag contains)",
-            )
-    return separator.join(labels)
+    *,
+    index_empty: bool = False,
+) -> bytes | None:
+    """The labels of a hash: one, or several joined by `separator` (a set in sorted order); None for none.
 
-
-def label_list(field: str, value: Iterable[Any]) -> list[str]:
-    """Several labels as text, in their order; those of a set are sorted."""
-    labels = []
-    for label in value:
-        if label is None:
-            raise ValueError(f"field {field!r}: the value is NoneType (expected text)")
-        labels.append(as_str(encode_text(field, label)))
-    return sorted(labels) if isinstance(value, set | frozenset) else labels
+    A text is stored as it is: where it contains the separator, it is several labels.
+    """
+    if isinstance(value, list | tuple | set | frozenset):
+        labels = label_list(field, value, separator, index_empty=index_empty)
+        return separator.encode().join(labels)
+    text = encode_text(field, value, default)
+    if text is not None and len(text) > LABEL_BYTES_MAX:
+        for label in text.split(separator.encode()):
+            check_label(field, label.strip())
+    return text
 
 
 def json_tags(
     field: str,
     value: Any,
+    separator: str,
     default: str | None = None,
+    *,
+    index_empty: bool = False,
 ) -> str | list[str] | None:
-    """One label, or a list of several, for a JSON document; None where there is none."""
+    """The labels of a JSON document: one, or a list of several; None where there is none.
+
+    Without a separator (`""`) a label may hold anything; with one, all is as in a hash.
+    """
     if isinstance(value, list | tuple | set | frozenset):
-        return label_list(field, value)
-    text = encode_text(field, value, default)
-    return None if text is None else as_str(text)
+        labels = label_list(field, value, separator, index_empty=index_empty)
+        return [json_text(field, label) for label in labels]
+    if separator:
+        text = encode_tags(field, value, separator, default)
+    else:
+        text = encode_text(field, value, default)
+    return None if text is None else json_text(field, text)
+
+
+def label_list(
+    field: str,
+    value: Iterable[Any],
+    separator: str,
+    *,
+    index_empty: bool,
+) -> list[bytes]:
+    """Several labels as bytes, in their order; those of a set are sorted."""
+    labels = []
+    for one in value:
+        label = encode_text(field, one)
+        if label is None:
+            raise ValueError(f"field {field!r}: the value is NoneType (expected text)")
+        if separator and separator.encode() in label:
+            raise ValueError(
+                f"field {field!r}: the tag {as_str(label)!r} contains the separator {separator!r}"
+                " (expected a separator that no tag contains)",
+            )
+        kept = label.strip() if separator else label
+        if not kept and not index_empty:
+            raise ValueError(
+                f"field {field!r}: a tag is empty (expected some text, since the index keeps no empty tags)",
+            )
+        if separator:
+            check_label(field, kept)
+        labels.append(label)
+    return sorted(labels) if isinstance(value, set | frozenset) else labels
+
+
+def check_label(field: str, label: bytes) -> None:
+    """Raise ValueError if the server would cut a label."""
+    if len(label) > LABEL_BYTES_MAX:
+        raise ValueError(
+            f"field {field!r}: a tag has {len(label)} bytes (expected at most {LABEL_BYTES_MAX}, where the"
+            " index cuts it)",
+        )
+
+
+def tag_parameter(
+    field: str,
+    label: Any,
+    separator: str,
+    *,
+    index_empty: bool = False,
+) -> bytes:
+    """A label as a parameter of a query, `@field:{$parameter}`, which finds what was stored as this label.
+
+    Args:
+        field: The field's name, for messages.
+        label: A text, or what else is stored as one: a number, True or False.
+        separator: At which the field's labels are split; empty where they are not (JSON without SEPARATOR).
+        index_empty: The field is INDEXEMPTY.
+
+    Raises:
+        ValueError: No document can hold this label: it is empty, too long, or holds NUL or the separator.
+    """
+    text = encode_text(field, label)
+    if text is None:
+        raise ValueError(f"the filter {field} has the label None (expected some text)")
+    if separator:
+        # The server strips the labels of documents in ASCII alone, as `bytes.strip` does, not those of queries.
+        text = text.strip()
+        check_label(field, text)
+        if separator.encode() in text:
+            raise ValueError(
+                f"the filter {field} has the label {as_str(text)!r}, which contains the separator"
+                f" {separator!r} (expected one label; a list stands for any of several)",
+            )
+    if not text and not index_empty:
+        raise ValueError(
+            f"the filter {field} has the label {label!r} (expected some text)",
+        )
+    # A backslash before punctuation would escape it, in a parameter too.
+    return text.replace(b"\\", b"\\\\")
+
+
+def number_parameter(field: str, value: Any) -> float:
+    """A bound of numbers as a parameter of a query: a double, which may be infinite.
+
+    Raises:
+        ValueError: It is no number, NaN, or too large for a double. The message names the field.
+    """
+    try:
+        if not isinstance(value, Real | np.bool_):
+            raise ValueError
+        number = float(value)
+    except OverflowError:
+        raise ValueError(
+            f"the filter {field} has a number that is too large for a double (expected None for no limit)",
+        ) from None
+    except ValueError:
+        raise ValueError(
+            f"the filter {field} has {type(value).__name__} as a bound (expected a number)",
+        ) from None
+    if math.isnan(number):
+        raise ValueError(f"the filter {field} has NaN (expected a number)")
+    return number
+
+
+def json_text(field: str, text: bytes) -> str:
+    """A stored text for a JSON document, which holds UTF-8 only."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"field {field!r}: the bytes are not UTF-8 (expected text, since the document is JSON)",
+        ) from None
+
+
+def json_string(field: str, text: bytes | None) -> str | None:
+    """What a field's function made of a value, for a JSON document; None where there is none."""
+    return None if text is None else json_text(field, text)
 
 
 def json_number(
@@ -498,12 +696,12 @@ def json_number(
     return number
 
 
-def encode_number(field: str, value: Any, default: float | None = None) -> str | None:
+def encode_number(field: str, value: Any, default: float | None = None) -> bytes | None:
     """A number as text that reads back as the same double; None where there is none."""
     value = default if value is None else value
     if value is None:
         return None
-    if not isinstance(value, Real | str | bytes):
+    if not isinstance(value, Real | str | bytes | np.bool_):
         raise ValueError(
             f"field {field!r}: the value is {type(value).__name__} (expected a number)",
         )
@@ -520,17 +718,18 @@ def encode_number(field: str, value: Any, default: float | None = None) -> str |
             f"field {field!r}: the value is {number} as a double (expected a finite number)",
         )
     if isinstance(value, Integral):
-        return str(int(value))
+        return str(int(value)).encode()
     is_short = number.is_integer() and abs(number) < 1e15
-    return str(int(number)) if is_short else repr(number)
+    return (str(int(number)) if is_short else repr(number)).encode()
 
 
-def encode_point(field: str, value: Any, default: str | None = None) -> str | None:
+def encode_point(field: str, value: Any, default: str | None = None) -> bytes | None:
     """A point as `longitude,latitude` in degrees, from such a text or a pair; None where there is none."""
     value = default if value is None else value
     if value is None:
         return None
-    parts = value.split(",") if isinstance(value, str) else value
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value
+    parts = str.split(text, ",") if isinstance(text, str) else text
     if not isinstance(parts, list | tuple) or len(parts) != 2:
         raise ValueError(
             f"field {field!r}: the value is no point (expected longitude,latitude)",
@@ -543,18 +742,18 @@ def encode_point(field: str, value: Any, default: str | None = None) -> str | No
         )
     if abs(float(longitude)) > LONGITUDE_MAX or abs(float(latitude)) > LATITUDE_MAX:
         raise ValueError(
-            f"field {field!r}: the point {longitude},{latitude} is out of range (expected longitude"
-            f" within ±{LONGITUDE_MAX:g} and latitude within ±{LATITUDE_MAX})",
+            f"field {field!r}: the point {as_str(longitude)},{as_str(latitude)} is out of range (expected"
+            f" longitude within ±{LONGITUDE_MAX:g} and latitude within ±{LATITUDE_MAX})",
         )
-    return f"{longitude},{latitude}"
+    return longitude + b"," + latitude
 
 
 def encode_shape(
     field: str,
     value: Any,
     default: str | None = None,
-) -> str | bytes | None:
-    """A shape in well-known text, as it is; None where there is none."""
+) -> bytes | None:
+    """A point or polygon in well-known text, as it is; None where there is none."""
     value = default if value is None else value
     if value is None:
         return None
@@ -562,23 +761,66 @@ def encode_shape(
         raise ValueError(
             f"field {field!r}: the value is {type(value).__name__} (expected well-known text)",
         )
-    return value
+    text = encode_text(field, value) or b""
+    found = SHAPE.fullmatch(text)
+    point, rings = found.groups() if found else (None, None)
+    if point is not None:
+        is_shape = len(shape_points(point)) == 1
+    else:
+        is_shape = rings is not None and all(
+            len(set(shape_points(ring))) > 2 for ring in RING.findall(rings)
+        )
+    if not is_shape:
+        raise ValueError(
+            f"field {field!r}: the value is no shape that the index can read"
+            " (expected well-known text, `POINT(x y)` or `POLYGON((x y, x y, x y, x y))`)",
+        )
+    return text
 
 
-def encode_json(field: str, value: Any) -> str | None:
-    """A value as compact JSON; None where there is none.
+def shape_points(text: bytes) -> list[tuple[float, float]]:
+    """The points of `x y, x y`; none where it is anything else."""
+    points = []
+    for pair in text.split(b","):
+        words = pair.split()
+        if len(words) != 2 or not all(map(COORDINATE.fullmatch, words)):
+            return []
+        x, y = map(float, words)
+        if math.isinf(x) or math.isinf(y):
+            return []
+        points.append((x, y))
+    return points
+
+
+def encode_json(field: str, value: Any) -> bytes | None:
+    """A value as compact JSON in UTF-8; None where there is none.
 
     Raises:
-        ValueError: It holds NaN or infinity.
+        ValueError: It holds NaN, infinity or half a surrogate pair, or itself.
         TypeError: It holds something that JSON does not know.
     """
     if value is None:
         return None
-    plain = dict(value) if isinstance(value, Mapping) else value
+    return json_bytes(
+        f"field {field!r}: ",
+        dict(value) if isinstance(value, Mapping) else value,
+    )
+
+
+def json_bytes(where: str, value: Any) -> bytes:
+    """Compact JSON in UTF-8; raises as `encode_json`, with `where` before the message."""
     try:
-        return COMPACT.encode(plain)
+        return str.encode(COMPACT.encode(value))
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"{where}it holds half a surrogate pair (expected whole characters)",
+        ) from None
     except ValueError as error:
-        raise ValueError(f"field {field!r}: {error}") from error
+        raise ValueError(f"{where}{error}") from error
+    except RecursionError:
+        raise ValueError(
+            f"{where}arrays and objects lie too deep in each other (expected less deep JSON)",
+        ) from None
 
 
 def check_metadata(metadata: Any) -> None:
@@ -589,29 +831,33 @@ def check_metadata(metadata: Any) -> None:
         )
 
 
-def hash_commands(key: str, fields: Mapping[str, str | bytes | None]) -> list[Command]:
+def hash_commands(key: bytes, fields: Mapping[str, bytes | None]) -> list[Command]:
     """The commands that make the hash `key` hold `fields`: an absent one (None) is removed if it is there."""
-    absent = [name for name, value in fields.items() if value is None]
+    absent = [name.encode() for name, value in fields.items() if value is None]
     commands = [hset_command(key, fields)]
     if absent:
         commands.insert(0, ("HDEL", key, *absent))
     return commands
 
 
-def hset_command(key: str, fields: Mapping[str, str | bytes | None]) -> Command:
+def hset_command(key: bytes, fields: Mapping[str, bytes | None]) -> Command:
     """HSET of all fields that are not None."""
     words: list[str | bytes] = ["HSET", key]
     for name, value in fields.items():
         if value is not None:
-            words += (name, value)
+            words += (name.encode(), value)
     return tuple(words)
 
 
 def json_set_command(
-    key: str,
+    key: bytes,
     values: Sequence[tuple[tuple[str, ...], Any]],
 ) -> Command:
-    """JSON.SET of a document with each value that is not None at its path of keys."""
+    """JSON.SET of a document with each value that is not None at its path of keys.
+
+    Raises:
+        ValueError: A value cannot be kept as JSON, or not by the server.
+    """
     document: dict[str, Any] = {}
     for path, value in values:
         if value is not None:
@@ -619,12 +865,618 @@ def json_set_command(
             for name in path[:-1]:
                 parent = parent.setdefault(name, {})
             parent[path[-1]] = value
-    return ("JSON.SET", key, "$", COMPACT.encode(document))
+    text = json_bytes("the document cannot be stored: ", document)
+    # Both are rare, and can be ruled out fast.
+    if (
+        text.count(b"[") + text.count(b"{") > JSON_DEPTH_MAX
+        or MANY_DIGITS.search(text) is not None
+    ):
+        check_json(document, JSON_DEPTH_MAX)
+    return ("JSON.SET", key, "$", text)
+
+
+def check_json(value: Any, depth: int) -> None:
+    """Raise ValueError for what the server's JSON refuses, or keeps with fewer digits."""
+    if isinstance(value, Mapping | list | tuple):
+        if depth == 0:
+            raise ValueError(
+                "the document cannot be stored: its arrays and objects lie too deep in each other"
+                f" (expected at most {JSON_DEPTH_MAX} levels)",
+            )
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            check_json(inner, depth - 1)
+    elif isinstance(value, int) and not (
+        JSON_WHOLE_RANGE[0] <= value <= JSON_WHOLE_RANGE[1]
+    ):
+        raise ValueError(
+            "the document cannot be stored: a whole number is out of the range of 64 bits"
+            " (expected a smaller one, or a text)",
+        )
 
 
 def as_str(value: Any) -> str:
     """A text of a reply; bytes that are no UTF-8 are replaced."""
     return str(value, "utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+# What the server takes texts apart at; a backslash before one of them makes it a part of a word.
+WORD_ENDS: Final = frozenset(string.punctuation) - {"_", "\\"} | {" ", "\t"}
+
+
+# The words that an index leaves out where its spec does not say which.
+STOP_WORDS: Final = frozenset(
+    {
+        *("a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in"),
+        *("into", "is", "it", "no", "not", "of", "on", "or", "such", "that", "the"),
+        *(
+            "their",
+            "then",
+            "there",
+            "these",
+            "they",
+            "this",
+            "to",
+            "was",
+            "will",
+            "with",
+        ),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A value of a condition, which travels beside the query."""
+
+    value: bytes | float
+
+
+class Where:
+    """A condition that a document meets or does not. `&`, `|` and `~` make new ones of it.
+
+    Python's own `and`, `or`, `not`, `in` and chained comparisons cannot, since they ask for the truth of
+    their parts: that raises TypeError.
+
+    Args:
+        parts: The text of a query, with values where parameters go.
+        goes_first: It belongs before others, as the text of a query has them; see `join_conditions`.
+    """
+
+    __slots__ = ("between", "conditions", "goes_first", "parts")
+
+    def __init__(
+        self,
+        *parts: str | Parameter,
+        goes_first: bool = False,
+    ) -> None:
+        self.parts = parts
+        self.goes_first = goes_first
+        # Those that `between` joins in `parts`.
+        self.conditions: tuple[Where, ...] = (self,)
+        self.between = ""
+
+    def __and__(self, other: Where) -> Where:
+        return (
+            join_conditions((self, other), " ")
+            if isinstance(other, Where)
+            else NotImplemented
+        )
+
+    def __or__(self, other: Where) -> Where:
+        return (
+            join_conditions((self, other), " | ")
+            if isinstance(other, Where)
+            else NotImplemented
+        )
+
+    def __invert__(self) -> Where:
+        return Where("(-(", *self.parts, "))", goes_first=self.goes_first)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            "a condition is neither true nor false (expected &, | and ~ between conditions in parentheses);"
+            " Python's and, or, not, in, and chains such as 1 < field < 5, do not work on them",
+        )
+
+    def __repr__(self) -> str:
+        shown = (
+            part if isinstance(part, str) else repr(part.value) for part in self.parts
+        )
+        return f"<Where {''.join(shown)}>"
+
+    def render(self, parameter: Callable[[bytes | float], str]) -> str:
+        """The text of the condition; `parameter` takes a value and gives the text that stands for it."""
+        found = (
+            part if isinstance(part, str) else parameter(part.value)
+            for part in self.parts
+        )
+        return f"({''.join(found)})"
+
+
+def join_conditions(conditions: Iterable[Where], between: str) -> Where:
+    """Conditions with `between` between them; those that it joins already stand beside each other.
+
+    RediSearch 2.10 refuses to look for an empty text behind a tag that is not INDEXEMPTY, so that goes first.
+    """
+    flattened: list[Where] = []
+    for where in conditions:
+        flattened += where.conditions if where.between == between else (where,)
+    flattened.sort(key=lambda where: not where.goes_first)
+    parts: list[str | Parameter] = []
+    for where in flattened:
+        parts += [between] if parts else []
+        parts += ["(", *where.parts, ")"] if where.between else where.parts
+    joined = Where(*parts, goes_first=flattened[0].goes_first)
+    if len(flattened) > 1:
+        joined.conditions, joined.between = tuple(flattened), between
+    return joined
+
+
+def flat(values: Iterable[Any]) -> list[Any]:
+    """Values, and those in lists and the like among them."""
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+            found += value
+        else:
+            found.append(value)
+    return found
+
+
+def attribute_text(name: str) -> str:
+    """An attribute as the text of a query names it."""
+    return "@" + "".join(
+        char if char.isalnum() or char == "_" or not char.isascii() else f"\\{char}"
+        for char in name
+    )
+
+
+def word_parameter(word: str) -> bytes:
+    """A word as a parameter; the server takes a backslash there for an escape."""
+    return word.replace("\\", "\\\\").encode()
+
+
+def word_list(field: str, value: str) -> list[str]:
+    """The words of a text, as the server makes them of a text that is stored.
+
+    Raises:
+        ValueError: It is no text, or holds a control character, which the server leaves out: words on either
+            side of a line break become one.
+    """
+    if not isinstance(value, str):
+        raise ValueError(
+            f"the condition on {field} has {type(value).__name__} (expected text)",
+        )
+    text = as_str(encode_text(field, value))
+    words = [""]
+    was_backslash = False
+    for char in text:
+        if char != "\t" and (char < " " or char == "\x7f"):
+            raise ValueError(
+                f"the condition on {field} has the value {text!r} (expected no control characters; blanks"
+                " between words)",
+            )
+        if char == "\\" and not was_backslash:
+            was_backslash = True
+            continue
+        if char in WORD_ENDS and not was_backslash:
+            words.append("")
+        else:
+            words[-1] += char.lower() if char.isascii() else char
+        was_backslash = False
+    return [word for word in words if word]
+
+
+# Characters that the prefix of a word needs: with fewer the server finds nothing, and does not say so.
+PREFIX_LENGTH: Final = 2
+
+
+class Field:
+    """A field of an index; its kind says which conditions it knows.
+
+    Args:
+        name: Its attribute in the index.
+        index_missing: The index knows which documents lack it.
+        index_empty: The index knows which documents hold it as an empty text.
+    """
+
+    __slots__ = ("_empty", "_missing", "_text", "attribute")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        index_missing: bool = False,
+        index_empty: bool = False,
+    ) -> None:
+        self.attribute = name
+        self._text = attribute_text(name)
+        self._missing = index_missing
+        self._empty = index_empty
+
+    def missing(self) -> Where:
+        """The document does not have the field. A null in a JSON document is a value.
+
+        Raises:
+            ValueError: The spec does not have the index look after that.
+        """
+        if not self._missing:
+            raise ValueError(
+                f"the index does not know which documents lack {self.attribute} (expected index_missing: true"
+                " in the spec of the field)",
+            )
+        return Where(f"ismissing({self._text})")
+
+    def present(self) -> Where:
+        """The document has the field, which may be empty: the opposite of `missing`.
+
+        Raises:
+            ValueError: The spec does not have the index look after that.
+        """
+        return ~self.missing()
+
+    def __eq__(self, other: object) -> Any:
+        self._refuse("==")
+
+    def __ne__(self, other: object) -> Any:
+        self._refuse("!=")
+
+    def __lt__(self, other: Any) -> Any:
+        self._refuse("<")
+
+    def __le__(self, other: Any) -> Any:
+        self._refuse("<=")
+
+    def __gt__(self, other: Any) -> Any:
+        self._refuse(">")
+
+    def __ge__(self, other: Any) -> Any:
+        self._refuse(">=")
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            f"the field {self.attribute} is neither true nor false (expected a condition on it)",
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.attribute}>"
+
+    def _refuse(self, operator: str) -> NoReturn:
+        known = (
+            name
+            for name in dir(type(self))
+            if callable(getattr(self, name)) and name[0] != "_"
+        )
+        raise TypeError(
+            f"{self.attribute} is a {type(self).__name__} field, which knows no {operator} (expected one of"
+            f" {', '.join(known)})",
+        )
+
+    def _check_empty(self) -> None:
+        if not self._empty:
+            raise ValueError(
+                f"the index does not know which documents hold {self.attribute} as an empty text (expected"
+                " index_empty: true in the spec of the field)",
+            )
+
+
+class Tag(Field):
+    """A field of labels. A document meets a condition if one of its labels does.
+
+    Args:
+        name: Its attribute in the index.
+        separator: What stored texts are split at; empty: a text is one label, blanks at its ends included.
+        index_missing: The index knows which documents lack it.
+        index_empty: The index knows which documents hold an empty label.
+    """
+
+    __slots__ = ("_separator",)
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        separator: str = ",",
+        index_missing: bool = False,
+        index_empty: bool = False,
+    ) -> None:
+        super().__init__(name, index_missing=index_missing, index_empty=index_empty)
+        self._separator = separator
+
+    def __eq__(self, label: object) -> Where:  # type: ignore[override]
+        return self._holds([label])
+
+    def __ne__(self, label: object) -> Where:  # type: ignore[override]
+        return ~self._holds([label])
+
+    __hash__ = Field.__hash__
+
+    def any_of(self, *labels: str | Iterable[str]) -> Where:
+        """The document has at least one of these labels.
+
+        Raises:
+            ValueError: There are no labels, or one cannot be stored.
+        """
+        return self._holds(flat(labels))
+
+    def none_of(self, *labels: str | Iterable[str]) -> Where:
+        """The document has none of these labels.
+
+        Raises:
+            ValueError: There are no labels, or one cannot be stored.
+        """
+        return ~self._holds(flat(labels))
+
+    def empty(self) -> Where:
+        """The document holds an empty label.
+
+        Raises:
+            ValueError: The spec does not have the index look after that.
+        """
+        self._check_empty()
+        return Where(f"{self._text}:{{", Parameter(b""), "}")
+
+    def _holds(self, labels: Iterable[object]) -> Where:
+        parts: list[str | Parameter] = []
+        for label in labels:
+            value = tag_parameter(self.attribute, label, self._separator)
+            parts += (" | " if parts else f"{self._text}:{{", Parameter(value))
+        if not parts:
+            raise ValueError(
+                f"the condition on {self.attribute} has no labels (expected at least one)",
+            )
+        return Where(*parts, "}")
+
+
+class Numeric(Field):
+    """A field of doubles; an integer beyond 2**53 is compared as the double next to it, as it is indexed."""
+
+    __slots__ = ()
+
+    def __eq__(self, number: object) -> Where:  # type: ignore[override]
+        return self._is(number)
+
+    def __ne__(self, number: object) -> Where:  # type: ignore[override]
+        return ~self._is(number)
+
+    __hash__ = Field.__hash__
+
+    def __lt__(self, number: float) -> Where:
+        return self._lies("", -math.inf, "(", number)
+
+    def __le__(self, number: float) -> Where:
+        return self._lies("", -math.inf, "", number)
+
+    def __gt__(self, number: float) -> Where:
+        return self._lies("(", number, "", math.inf)
+
+    def __ge__(self, number: float) -> Where:
+        return self._lies("", number, "", math.inf)
+
+    def between(self, smallest: float, largest: float) -> Where:
+        """The number lies between the two, both included.
+
+        Raises:
+            ValueError: One is no number, or they are the wrong way round.
+        """
+        return self._lies("", smallest, "", largest)
+
+    def any_of(self, *numbers: float | Iterable[float]) -> Where:
+        """The number is one of these.
+
+        Raises:
+            ValueError: There are no numbers, or one is not finite.
+        """
+        found = [self._is(number) for number in flat(numbers)]
+        if not found:
+            raise ValueError(
+                f"the condition on {self.attribute} has no numbers (expected at least one)",
+            )
+        return join_conditions(found, " | ")
+
+    def none_of(self, *numbers: float | Iterable[float]) -> Where:
+        """The number is none of these.
+
+        Raises:
+            ValueError: There are no numbers, or one is not finite.
+        """
+        return ~self.any_of(*numbers)
+
+    def _is(self, number: Any) -> Where:
+        return self._lies("", number, "", number)
+
+    def _lies(self, after: str, low: Any, before: str, high: Any) -> Where:
+        lowest, highest = (
+            number_parameter(self.attribute, low),
+            number_parameter(self.attribute, high),
+        )
+        if lowest > highest or lowest == math.inf or highest == -math.inf:
+            raise ValueError(
+                f"the condition on {self.attribute} is from {low} to {high} (expected finite numbers, the"
+                " smallest first)",
+            )
+        return Where(
+            f"{self._text}:[{after}",
+            Parameter(lowest),
+            f" {before}",
+            Parameter(highest),
+            "]",
+        )
+
+
+class Text(Field):
+    """A field of words.
+
+    The server takes texts apart at blanks and ASCII punctuation other than `_`, folds ASCII letters, and
+    leaves the stop words out. What is asked for is treated alike. Behind a `~` words are found as they are,
+    not by their stems.
+
+    Args:
+        name: Its attribute in the index.
+        nostem: The index keeps words as they are.
+        stop_words: The words that the index leaves out.
+        index_missing: The index knows which documents lack it.
+        index_empty: The index knows which documents hold an empty text.
+    """
+
+    __slots__ = ("_nostem", "_stop_words")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        nostem: bool = False,
+        stop_words: Iterable[str] = STOP_WORDS,
+        index_missing: bool = False,
+        index_empty: bool = False,
+    ) -> None:
+        super().__init__(name, index_missing=index_missing, index_empty=index_empty)
+        self._nostem = nostem
+        self._stop_words = frozenset(stop_words)
+
+    def words(self, text: str) -> Where:
+        """The document has all words of `text`, in any order.
+
+        Words of one stem are alike, unless the spec says `nostem`.
+
+        Raises:
+            ValueError: There is no word among them that the index knows of, or a control character.
+        """
+        return join_conditions(map(self._has, self._split(text)), " ")
+
+    def phrase(self, text: str) -> Where:
+        """The document has the words of `text` as they are, one after the other, leaving stop words aside.
+
+        A server may take the words for a phrase that stands together in another field of the document only.
+
+        Raises:
+            ValueError: There is no word among them that the index knows of, one stands twice in a row, which
+                servers take for once, or it holds a control character or a backslash.
+        """
+        words = self._split(text)
+        if "\\" in text:
+            raise ValueError(
+                f"the phrase {text!r} holds a backslash (expected words)",
+            )
+        if any(map(str.__eq__, words, words[1:])):
+            raise ValueError(
+                f"the phrase {text!r} has a word twice in a row (expected none, since servers take it for"
+                " once)",
+            )
+        # There are no parameters between quotes; these words hold no character of the query's language.
+        return Where(f'{self._text}:("{" ".join(words)}")')
+
+    def prefix(self, text: str) -> Where:
+        """The document has a word that begins with `text`, of which the server tries 200.
+
+        A word that was stored with capitals outside of ASCII is not found.
+
+        Raises:
+            ValueError: It is not the beginning of one word; or it has fewer than two characters, or capitals
+                outside of ASCII or ß, with which servers find nothing.
+        """
+        words = word_list(self.attribute, text)
+        if len(words) != 1 or len(words[0]) < PREFIX_LENGTH:
+            raise ValueError(
+                f"the prefix for {self.attribute} is {text!r} (expected {PREFIX_LENGTH} or more characters of"
+                " one word)",
+            )
+        if words[0] != words[0].casefold():
+            raise ValueError(
+                f"the prefix for {self.attribute} is {text!r} (expected small letters outside of ASCII, and"
+                " no ß, since servers find nothing else)",
+            )
+        return Where(f"{self._text}:(", Parameter(word_parameter(words[0])), "*)")
+
+    def empty(self) -> Where:
+        """The document holds an empty text.
+
+        Raises:
+            ValueError: The spec does not have the index look after that.
+        """
+        self._check_empty()
+        return Where(f"{self._text}:(", Parameter(b""), ")", goes_first=True)
+
+    def _has(self, word: str) -> Where:
+        if self._nostem and WORD_ENDS.isdisjoint(word):
+            # Servers look for words of the same stem whatever the field says, but not between quotes.
+            return Where(f'{self._text}:("{word}")')
+        return Where(f"{self._text}:(", Parameter(word_parameter(word)), ")")
+
+    def _split(self, text: str) -> list[str]:
+        words = [
+            word
+            for word in word_list(self.attribute, text)
+            if word not in self._stop_words
+        ]
+        if not words:
+            raise ValueError(
+                f"the condition on {self.attribute} is {text!r} (expected a word that is no stop word)",
+            )
+        return words
+
+
+class Geo(Field):
+    """A field of points."""
+
+    __slots__ = ()
+
+    def within(
+        self,
+        longitude: float,
+        latitude: float,
+        radius: float,
+        unit: Literal["m", "km", "mi", "ft"] = "km",
+    ) -> Where:
+        """The point is at most `radius` away from this one, which is given in degrees.
+
+        Servers miss points where the circle comes near a pole.
+
+        Raises:
+            ValueError: The point is out of range, the radius not above 0, or the unit not known.
+        """
+        point = encode_point(self.attribute, (longitude, latitude)) or b""
+        distance = number_parameter(self.attribute, radius)
+        if not 0 < distance < math.inf:
+            raise ValueError(
+                f"the radius for {self.attribute} is {radius} (expected a finite number above 0)",
+            )
+        if unit not in ("m", "km", "mi", "ft"):
+            raise ValueError(
+                f"the unit for {self.attribute} is {unit!r} (expected m, km, mi or ft)",
+            )
+        east, _, north = point.partition(b",")
+        place = (Parameter(east), " ", Parameter(north), " ", Parameter(distance))
+        return Where(f"{self._text}:[", *place, f" {unit}]")
+
+
+class GeoShape(Field):
+    """A field of shapes. One to compare with is well-known text: `POLYGON((0 0, 0 1, 1 1, 0 0))`."""
+
+    __slots__ = ()
+
+    def within(self, shape: str) -> Where:
+        """The stored shape lies within this one."""
+        return self._relates("WITHIN", shape)
+
+    def contains(self, shape: str) -> Where:
+        """The stored shape contains this one."""
+        return self._relates("CONTAINS", shape)
+
+    def intersects(self, shape: str) -> Where:
+        """The stored shape and this one have points in common."""
+        return self._relates("INTERSECTS", shape)
+
+    def disjoint(self, shape: str) -> Where:
+        """The stored shape and this one have no point in common."""
+        return self._relates("DISJOINT", shape)
+
+    def _relates(self, relation: str, shape: str) -> Where:
+        text = encode_shape(self.attribute, shape) or b""
+        return Where(f"{self._text}:[{relation} ", Parameter(text), "]")
 
 
 # The name under which queries return a distance.
@@ -636,7 +1488,7 @@ class Filters:
 
     def __init__(self) -> None:
         self.clauses: list[str] = []
-        self.params: list[str | float] = []
+        self.params: list[str | bytes | float] = []
 
     def tag(self, field: str, wanted: TagFilter | None) -> None:
         """The field holds this label, or one of these."""
@@ -671,7 +1523,18 @@ class Filters:
             f"@{field}:[{self._param(smallest)} {self._param(largest)}]",
         )
 
-    def _param(self, value: str | float) -> str:
+    def where(self, wanted: Where | None) -> None:
+        """The document meets this condition."""
+        if wanted is None:
+            return
+        if not isinstance(wanted, Where):
+            raise TypeError(
+                f"where is {type(wanted).__name__} (expected a condition on fields, such as field == value)",
+            )
+        # Before others, as `join_conditions` says.
+        self.clauses.insert(0, wanted.render(self._param))
+
+    def _param(self, value: str | bytes | float) -> str:
         name = f"filter_{len(self.params) // 2}"
         self.params += (name, value)
         return f"${name}"
@@ -1084,6 +1947,8 @@ class Index:
         knn_k: int,
         ef_runtime: int | None = None,
         conditions: Conditions | None = None,
+        *,
+        where: Where | None = None,
     ) -> Search:
         """The search for the `knn_k` documents whose vector `field` is nearest to `query`.
 
@@ -1098,7 +1963,7 @@ class Index:
             check_count("ef_runtime", ef_runtime)
             own = (*own, "ef_runtime", ef_runtime)
             options = " EF_RUNTIME $ef_runtime"
-        filters = self._filters(conditions)
+        filters = self._filters(conditions, where)
         nearest = f"[KNN $knn_k @{field} $query_vec{options} AS {DISTANCE}]"
         params = ("query_vec", vector.to_blob(query), *own, *filters.params)
         query_text = f"{filters.query}=>{nearest}"
@@ -1112,6 +1977,8 @@ class Index:
         knn_k: int,
         ef_runtime: int | None = None,
         conditions: Conditions | None = None,
+        *,
+        where: Where | None = None,
     ) -> Sequence[Search]:
         """The search of `knn` for each of several vectors.
 
@@ -1119,7 +1986,7 @@ class Index:
             ValueError: An argument is out of range.
         """
         rest = (knn_k, ef_runtime, conditions)
-        return [self.knn(field, query, *rest) for query in queries]
+        return [self.knn(field, query, *rest, where=where) for query in queries]
 
     def range(
         self,
@@ -1128,6 +1995,8 @@ class Index:
         min_score: float,
         limit: int,
         conditions: Conditions | None = None,
+        *,
+        where: Where | None = None,
     ) -> Search:
         """The search for the documents that score at least `min_score`, at most `limit` of them.
 
@@ -1136,7 +2005,7 @@ class Index:
         """
         check_count("limit", limit)
         vector = self.vectors[field]
-        filters = self._filters(conditions)
+        filters = self._filters(conditions, where)
         within = f"@{field}:[VECTOR_RANGE $radius $query_vec]"
         filters.clauses.insert(0, f"{within}=>{{$YIELD_DISTANCE_AS: {DISTANCE}}}")
         own = ("query_vec", vector.to_blob(query), "radius", vector.radius(min_score))
@@ -1144,13 +2013,18 @@ class Index:
         command = search_command(self.name, filters.query, params, self.returned, limit)
         return Search(self, vector, command)
 
-    def _filters(self, conditions: Conditions | None) -> Filters:
+    def _filters(
+        self,
+        conditions: Conditions | None,
+        where: Where | None,
+    ) -> Filters:
         filters = Filters()
         for name, wanted in (conditions or {}).items():
             if self.filters[name] == "tag":
                 filters.tag(name, wanted)
             else:
                 filters.number(name, wanted)
+        filters.where(where)
         return filters
 
 
@@ -1418,3 +2292,330 @@ def redisearch_index_doc_count_blocking(redis: BlockingRedis, index_name: str) -
         logger.debug("FT.INFO of %s failed", index_name, exc_info=True)
         return -1
     return doc_count(reply)
+
+
+# Documents that one reply of a cursor names, and one pipeline reads or deletes.
+WALK_BATCH: Final = 500
+
+
+def condition_words(where: Where | None) -> Command:
+    """A condition as the words of a command: the query, and its parameters."""
+    filters = Filters()
+    filters.where(where)
+    params = ("PARAMS", len(filters.params), *filters.params) if filters.params else ()
+    return (filters.query, *params)
+
+
+def count_command(index: Index, where: Where | None) -> Command:
+    """FT.SEARCH that counts the documents that meet a condition."""
+    query, *params = condition_words(where)
+    return ("FT.SEARCH", index.name, query, *params, "LIMIT", 0, 0, "DIALECT", 2)
+
+
+def list_command(
+    index: Index,
+    where: Where | None,
+    *,
+    sort_by: Field | None,
+    descending: bool,
+    offset: int,
+    limit: int,
+) -> Command:
+    """FT.SEARCH for the ids of some of the documents that meet a condition.
+
+    Raises:
+        ValueError: `limit` is less than 1, or `offset` less than 0.
+        TypeError: `sort_by` is no field with an order.
+    """
+    check_count("limit", limit)
+    check_count("offset + 1", offset + 1)
+    query, *params = condition_words(where)
+    order: Command = ()
+    if sort_by is not None:
+        if not isinstance(sort_by, Tag | Numeric | Text):
+            raise TypeError(
+                f"sort_by is {sort_by!r} (expected a tag, numeric or text field of the index)",
+            )
+        order = ("SORTBY", sort_by.attribute, "DESC" if descending else "ASC")
+    words = ("FT.SEARCH", index.name, query, *params, "NOCONTENT", *order)
+    return (*words, "LIMIT", offset, limit, "DIALECT", 2)
+
+
+def walk_command(index: Index, where: Where | None) -> Command:
+    """FT.AGGREGATE with a cursor over the ids of all documents that meet a condition.
+
+    It has no time limit, since an answer that was cut short could not be told from a whole one.
+    """
+    query, *params = condition_words(where)
+    words = ("FT.AGGREGATE", index.name, query, *params, "LOAD", 1, "@__key")
+    return (*words, "WITHCURSOR", "COUNT", WALK_BATCH, "TIMEOUT", 0, "DIALECT", 2)
+
+
+def total_of(reply: Any) -> int:
+    """How many documents a reply of FT.SEARCH says that there are."""
+    if isinstance(reply, Mapping):
+        return int(value_of(reply, "total_results") or 0)
+    return int(reply[0])
+
+
+def ids_of(reply: Any) -> list[Any]:
+    """The ids in a reply of FT.SEARCH without content."""
+    if isinstance(reply, Mapping):
+        return [value_of(result, "id") for result in value_of(reply, "results") or ()]
+    return list(reply[1:])
+
+
+def walked(reply: Any) -> tuple[list[Any], int]:
+    """The ids in a reply of a cursor, and the cursor; 0 where it is at its end."""
+    found, cursor = reply
+    if isinstance(found, Mapping):
+        rows = [
+            value_of(result, "extra_attributes")
+            for result in value_of(found, "results") or ()
+        ]
+        ids = [value_of(row, "__key") for row in rows if row]
+    else:
+        # A document that went away meanwhile has nothing in its row.
+        ids = [row[1] for row in found[1:] if row]
+    return [name for name in ids if name is not None], int(cursor)
+
+
+def keys_of(index: Index, ids: Sequence[Any]) -> list[str]:
+    """The keys in ids of documents."""
+    return [index.key_of(as_str(name)) for name in ids]
+
+
+def documents_of(
+    index: Index,
+    keys: Sequence[str],
+    replies: Sequence[Any],
+    read: ReadDocument[T],
+) -> list[T]:
+    """The documents in replies to `get_command`, without those that went away meanwhile."""
+    found = (
+        index.document(key, reply, read)
+        for key, reply in zip(keys, replies, strict=True)
+        if reply is not None
+    )
+    return [document for document in found if document is not None]
+
+
+def note_lost(index: Index, error: Exception) -> None:
+    """Raise the error of a search, or log it where the index is told to be empty then."""
+    if index.on_error == "raise":
+        raise error
+    logger.debug("A search of %s failed", index.name, exc_info=error)
+
+
+async def count(redis: AsyncRedis, index: Index, where: Where | None) -> int:
+    """How many documents meet a condition."""
+    try:
+        return total_of(await redis.execute_command(*count_command(index, where)))
+    except RedisError as error:
+        note_lost(index, error)
+        return 0
+
+
+def count_blocking(redis: BlockingRedis, index: Index, where: Where | None) -> int:
+    """The blocking twin of `count`."""
+    try:
+        return total_of(redis.execute_command(*count_command(index, where)))
+    except RedisError as error:
+        note_lost(index, error)
+        return 0
+
+
+async def get_each(
+    redis: AsyncRedis,
+    index: Index,
+    ids: Sequence[Any],
+    read: ReadDocument[T],
+) -> list[T]:
+    """The documents with these ids, in one round trip."""
+    keys = keys_of(index, ids)
+    options = {} if index.storage == "json" else {NEVER_DECODE: True}
+    pipeline = redis.pipeline(transaction=False)
+    for key in keys:
+        pipeline.execute_command(*index.get_command(key), **options)
+    return documents_of(index, keys, await pipeline.execute(), read)
+
+
+def get_each_blocking(
+    redis: BlockingRedis,
+    index: Index,
+    ids: Sequence[Any],
+    read: ReadDocument[T],
+) -> list[T]:
+    """The blocking twin of `get_each`."""
+    keys = keys_of(index, ids)
+    options = {} if index.storage == "json" else {NEVER_DECODE: True}
+    pipeline = redis.pipeline(transaction=False)
+    for key in keys:
+        pipeline.execute_command(*index.get_command(key), **options)
+    return documents_of(index, keys, pipeline.execute(), read)
+
+
+async def list_documents(
+    redis: AsyncRedis,
+    index: Index,
+    read: ReadDocument[T],
+    where: Where | None,
+    *,
+    sort_by: Field | None,
+    descending: bool,
+    offset: int,
+    limit: int,
+) -> list[T]:
+    """Some of the documents that meet a condition."""
+    command = list_command(
+        index, where, sort_by=sort_by, descending=descending, offset=offset, limit=limit
+    )
+    try:
+        ids = ids_of(await redis.execute_command(*command))
+        return await get_each(redis, index, ids, read)
+    except RedisError as error:
+        note_lost(index, error)
+        return []
+
+
+def list_documents_blocking(
+    redis: BlockingRedis,
+    index: Index,
+    read: ReadDocument[T],
+    where: Where | None,
+    *,
+    sort_by: Field | None,
+    descending: bool,
+    offset: int,
+    limit: int,
+) -> list[T]:
+    """The blocking twin of `list_documents`."""
+    command = list_command(
+        index, where, sort_by=sort_by, descending=descending, offset=offset, limit=limit
+    )
+    try:
+        ids = ids_of(redis.execute_command(*command))
+        return get_each_blocking(redis, index, ids, read)
+    except RedisError as error:
+        note_lost(index, error)
+        return []
+
+
+async def walk_ids(
+    redis: AsyncRedis,
+    index: Index,
+    command: Command,
+) -> AsyncGenerator[list[Any], None]:
+    """The ids that a cursor gives, in batches. A cursor that the server lost is an error, not the end."""
+    cursor = 0
+    try:
+        reply = await redis.execute_command(*command)
+        while True:
+            ids, cursor = walked(reply)
+            yield ids
+            if not cursor:
+                return
+            reply = await redis.execute_command("FT.CURSOR", "READ", index.name, cursor)
+    finally:
+        if cursor:
+            with contextlib.suppress(RedisError):
+                await redis.execute_command("FT.CURSOR", "DEL", index.name, cursor)
+
+
+def walk_ids_blocking(
+    redis: BlockingRedis,
+    index: Index,
+    command: Command,
+) -> Generator[list[Any], None, None]:
+    """The blocking twin of `walk_ids`."""
+    cursor = 0
+    try:
+        reply = redis.execute_command(*command)
+        while True:
+            ids, cursor = walked(reply)
+            yield ids
+            if not cursor:
+                return
+            reply = redis.execute_command("FT.CURSOR", "READ", index.name, cursor)
+    finally:
+        if cursor:
+            with contextlib.suppress(RedisError):
+                redis.execute_command("FT.CURSOR", "DEL", index.name, cursor)
+
+
+async def walk(
+    redis: AsyncRedis,
+    index: Index,
+    read: ReadDocument[T],
+    where: Where | None,
+) -> AsyncIterator[T]:
+    """All documents that meet a condition; errors are raised whatever the index says: some were given."""
+    async with contextlib.aclosing(
+        walk_ids(redis, index, walk_command(index, where))
+    ) as batches_of_ids:
+        async for ids in batches_of_ids:
+            for document in await get_each(redis, index, ids, read):
+                yield document
+
+
+def walk_blocking(
+    redis: BlockingRedis,
+    index: Index,
+    read: ReadDocument[T],
+    where: Where | None,
+) -> Iterator[T]:
+    """The blocking twin of `walk`."""
+    with contextlib.closing(
+        walk_ids_blocking(redis, index, walk_command(index, where))
+    ) as batches_of_ids:
+        for ids in batches_of_ids:
+            yield from get_each_blocking(redis, index, ids, read)
+
+
+def check_deletion(where: Where | None, everything: bool) -> None:
+    """Raise ValueError unless it is plain what to delete: what meets a condition, or everything."""
+    if (where is None) is not everything:
+        raise ValueError(
+            f"where is {where!r} and everything is {everything} (expected a condition, or everything=True"
+            " and no condition, which deletes all documents of the index)",
+        )
+
+
+async def delete_where(
+    redis: AsyncRedis,
+    index: Index,
+    where: Where | None,
+    everything: bool,
+) -> int:
+    """Delete the documents that meet a condition, and say how many they were."""
+    check_deletion(where, everything)
+    deleted = 0
+    async with contextlib.aclosing(
+        walk_ids(redis, index, walk_command(index, where))
+    ) as batches_of_ids:
+        async for ids in batches_of_ids:
+            pipeline = redis.pipeline(transaction=False)
+            for name in ids:
+                pipeline.execute_command("DEL", name)
+            deleted += sum(await pipeline.execute())
+    return deleted
+
+
+def delete_where_blocking(
+    redis: BlockingRedis,
+    index: Index,
+    where: Where | None,
+    everything: bool,
+) -> int:
+    """The blocking twin of `delete_where`."""
+    check_deletion(where, everything)
+    deleted = 0
+    with contextlib.closing(
+        walk_ids_blocking(redis, index, walk_command(index, where))
+    ) as batches_of_ids:
+        for ids in batches_of_ids:
+            pipeline = redis.pipeline(transaction=False)
+            for name in ids:
+                pipeline.execute_command("DEL", name)
+            deleted += sum(pipeline.execute())
+    return deleted

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._core import AsyncRedis, Command, StoreReport, TagFilter, Vector
+from ._core import AsyncRedis, Command, Field, StoreReport, TagFilter, Vector, Where
 
 # What is queried: an alias, so that the index behind it can be rebuilt.
 DANGEROUS_CMD_EMB_INDEX: Final = "idx:dangerous_cmd_emb"
@@ -61,6 +61,12 @@ class DangerousCmdItem(TypedDict):
     category_id: str
     centroid: Vector
     metadata: Mapping[str, Any]
+
+
+class DangerousCmdFields:
+    """What conditions can be about: `where=DangerousCmdFields.… == …`."""
+
+    category_id: Final = _core.Tag("category_id")
 
 
 def dangerous_cmd_embedding_to_blob(vec: Vector) -> bytes:
@@ -196,6 +202,7 @@ async def knn_search_dangerous_cmds(
     knn_k: int,
     ef_runtime: int = 200,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[DangerousCmdHit]:
     """Find the dangerous cmd items whose embedding is nearest to a vector, best first.
 
@@ -206,6 +213,7 @@ async def knn_search_dangerous_cmds(
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
         category_id: Only documents with this label in category_id, or with one of
             these.
+        where: A condition on `DangerousCmdFields` that documents must meet as well.
 
     Returns:
         At most `knn_k` results. None on any error of Redis, which is logged at debug
@@ -221,6 +229,7 @@ async def knn_search_dangerous_cmds(
         knn_k,
         ef_runtime,
         {"category_id": category_id},
+        where=where,
     )
     return await _core.find(redis, search, read_hit)
 
@@ -232,6 +241,7 @@ async def knn_many_dangerous_cmds(
     knn_k: int,
     ef_runtime: int = 200,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[list[DangerousCmdHit]]:
     """The nearest dangerous cmd items of each of several vectors, in one round trip.
 
@@ -244,6 +254,7 @@ async def knn_many_dangerous_cmds(
         knn_k,
         ef_runtime,
         {"category_id": category_id},
+        where=where,
     )
     return await _core.find_many(redis, searches, read_hit)
 
@@ -255,6 +266,7 @@ async def range_search_dangerous_cmds(
     min_score: float,
     limit: int = 100,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[DangerousCmdHit]:
     """Find the dangerous cmd items that score at least `min_score`, best first, at most
     `limit`.
@@ -268,6 +280,7 @@ async def range_search_dangerous_cmds(
         min_score,
         limit,
         {"category_id": category_id},
+        where=where,
     )
     return await _core.find(redis, search, read_hit)
 
@@ -284,3 +297,55 @@ def iter_dangerous_cmd_category_ids(redis: AsyncRedis) -> AsyncIterator[str]:
     and one that is stored or deleted meanwhile may be among them or not.
     """
     return _core.iterate(redis, INDEX)
+
+
+async def count_dangerous_cmds(redis: AsyncRedis, *, where: Where | None = None) -> int:
+    """How many dangerous cmd items meet a condition on `DangerousCmdFields`."""
+    return await _core.count(redis, INDEX, where)
+
+
+async def list_dangerous_cmds(
+    redis: AsyncRedis,
+    *,
+    where: Where | None = None,
+    sort_by: Field | None = None,
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 100,
+) -> list[DangerousCmdDocument]:
+    """The dangerous cmd items that meet a condition, sorted by a field of
+    `DangerousCmdFields`; those without it come last.
+    """
+    return await _core.list_documents(
+        redis,
+        INDEX,
+        read_document,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+
+
+def iter_dangerous_cmds(
+    redis: AsyncRedis,
+    *,
+    where: Where | None = None,
+) -> AsyncIterator[DangerousCmdDocument]:
+    """All dangerous cmd items that meet a condition, however many. Errors of Redis are
+    raised.
+    """
+    return _core.walk(redis, INDEX, read_document, where)
+
+
+async def delete_dangerous_cmds_where(
+    redis: AsyncRedis,
+    where: Where | None,
+    *,
+    everything: bool = False,
+) -> int:
+    """Delete the dangerous cmd items that meet a condition, and say how many they were.
+    Without a condition, `everything=True` deletes all.
+    """
+    return await _core.delete_where(redis, INDEX, where, everything)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._core import AsyncRedis, Command, StoreReport, TagFilter, Vector
+from ._core import AsyncRedis, Command, Field, StoreReport, TagFilter, Vector, Where
 
 # What is queried: an alias, so that the index behind it can be rebuilt.
 SKILL_EMB_INDEX: Final = "idx:skill_emb"
@@ -105,6 +105,14 @@ class SkillItem(TypedDict):
     skill_id: str
     vec: Vector
     meta: Mapping[str, Any]
+
+
+class SkillFields:
+    """What conditions can be about: `where=SkillFields.… == …`."""
+
+    skill_id: Final = _core.Tag("skill_id")
+    name: Final = _core.Text("name")
+    description: Final = _core.Text("description")
 
 
 def skill_embedding_to_blob(vec: Vector) -> bytes:
@@ -246,6 +254,7 @@ async def knn_search_skills(
     knn_k: int,
     ef_runtime: int = 200,
     skill_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[SkillHit]:
     """Find the skill items whose embedding is nearest to a vector, best first.
 
@@ -255,6 +264,7 @@ async def knn_search_skills(
         knn_k: How many to find, at least 1.
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
         skill_id: Only documents with this label in skill_id, or with one of these.
+        where: A condition on `SkillFields` that documents must meet as well.
 
     Returns:
         At most `knn_k` results. None on any error of Redis, which is logged at debug
@@ -270,6 +280,7 @@ async def knn_search_skills(
         knn_k,
         ef_runtime,
         {"skill_id": skill_id},
+        where=where,
     )
     return await _core.find(redis, search, read_hit)
 
@@ -281,6 +292,7 @@ async def knn_many_skills(
     knn_k: int,
     ef_runtime: int = 200,
     skill_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[list[SkillHit]]:
     """The nearest skill items of each of several vectors, in one round trip.
 
@@ -293,6 +305,7 @@ async def knn_many_skills(
         knn_k,
         ef_runtime,
         {"skill_id": skill_id},
+        where=where,
     )
     return await _core.find_many(redis, searches, read_hit)
 
@@ -304,6 +317,7 @@ async def range_search_skills(
     min_score: float,
     limit: int = 100,
     skill_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[SkillHit]:
     """Find the skill items that score at least `min_score`, best first, at most `limit`.
 
@@ -315,6 +329,7 @@ async def range_search_skills(
         min_score,
         limit,
         {"skill_id": skill_id},
+        where=where,
     )
     return await _core.find(redis, search, read_hit)
 
@@ -331,6 +346,56 @@ def iter_skill_ids(redis: AsyncRedis) -> AsyncIterator[str]:
     one that is stored or deleted meanwhile may be among them or not.
     """
     return _core.iterate(redis, INDEX)
+
+
+async def count_skills(redis: AsyncRedis, *, where: Where | None = None) -> int:
+    """How many skill items meet a condition on `SkillFields`."""
+    return await _core.count(redis, INDEX, where)
+
+
+async def list_skills(
+    redis: AsyncRedis,
+    *,
+    where: Where | None = None,
+    sort_by: Field | None = None,
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 100,
+) -> list[SkillDocument]:
+    """The skill items that meet a condition, sorted by a field of `SkillFields`; those
+    without it come last.
+    """
+    return await _core.list_documents(
+        redis,
+        INDEX,
+        read_document,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+
+
+def iter_skills(
+    redis: AsyncRedis,
+    *,
+    where: Where | None = None,
+) -> AsyncIterator[SkillDocument]:
+    """All skill items that meet a condition, however many. Errors of Redis are raised."""
+    return _core.walk(redis, INDEX, read_document, where)
+
+
+async def delete_skills_where(
+    redis: AsyncRedis,
+    where: Where | None,
+    *,
+    everything: bool = False,
+) -> int:
+    """Delete the skill items that meet a condition, and say how many they were. Without a
+    condition, `everything=True` deletes all.
+    """
+    return await _core.delete_where(redis, INDEX, where, everything)
 
 
 async def migrate_legacy_skill_hashes_to_redisearch(

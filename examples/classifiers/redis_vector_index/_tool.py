@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._core import AsyncRedis, Command, StoreReport, TagFilter, Vector
+from ._core import AsyncRedis, Command, Field, StoreReport, TagFilter, Vector, Where
 
 # What is queried: an alias, so that the index behind it can be rebuilt.
 TOOL_EMB_INDEX: Final = "idx:tool_emb"
@@ -95,6 +95,12 @@ class ToolItem(TypedDict):
     tool_name: str
     centroid: Vector
     metadata: Mapping[str, Any]
+
+
+class ToolFields:
+    """What conditions can be about: `where=ToolFields.… == …`."""
+
+    name: Final = _core.Tag("name")
 
 
 def embedding_to_blob(vec: Vector) -> bytes:
@@ -221,6 +227,7 @@ async def knn_search_tools(
     knn_k: int,
     ef_runtime: int = 200,
     name: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[ToolHit]:
     """Find the tool items whose embedding is nearest to a vector, best first.
 
@@ -230,6 +237,7 @@ async def knn_search_tools(
         knn_k: How many to find, at least 1.
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
         name: Only documents with this label in name, or with one of these.
+        where: A condition on `ToolFields` that documents must meet as well.
 
     Returns:
         At most `knn_k` results. None on any error of Redis, which is logged at debug
@@ -239,7 +247,14 @@ async def knn_search_tools(
         ValueError: The vector has another shape, holds NaN or infinity or, since the
             metric is cosine, is zero, or another argument is out of range.
     """
-    search = INDEX.knn("embedding", query_embedding, knn_k, ef_runtime, {"name": name})
+    search = INDEX.knn(
+        "embedding",
+        query_embedding,
+        knn_k,
+        ef_runtime,
+        {"name": name},
+        where=where,
+    )
     return await _core.find(redis, search, read_hit)
 
 
@@ -250,6 +265,7 @@ async def knn_many_tools(
     knn_k: int,
     ef_runtime: int = 200,
     name: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[list[ToolHit]]:
     """The nearest tool items of each of several vectors, in one round trip.
 
@@ -262,6 +278,7 @@ async def knn_many_tools(
         knn_k,
         ef_runtime,
         {"name": name},
+        where=where,
     )
     return await _core.find_many(redis, searches, read_hit)
 
@@ -273,12 +290,20 @@ async def range_search_tools(
     min_score: float,
     limit: int = 100,
     name: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[ToolHit]:
     """Find the tool items that score at least `min_score`, best first, at most `limit`.
 
     Arguments and errors are those of `knn_search_tools`; `min_score` is at most 1.
     """
-    search = INDEX.range("embedding", query_embedding, min_score, limit, {"name": name})
+    search = INDEX.range(
+        "embedding",
+        query_embedding,
+        min_score,
+        limit,
+        {"name": name},
+        where=where,
+    )
     return await _core.find(redis, search, read_hit)
 
 
@@ -294,6 +319,56 @@ def iter_tool_names(redis: AsyncRedis) -> AsyncIterator[str]:
     and one that is stored or deleted meanwhile may be among them or not.
     """
     return _core.iterate(redis, INDEX)
+
+
+async def count_tools(redis: AsyncRedis, *, where: Where | None = None) -> int:
+    """How many tool items meet a condition on `ToolFields`."""
+    return await _core.count(redis, INDEX, where)
+
+
+async def list_tools(
+    redis: AsyncRedis,
+    *,
+    where: Where | None = None,
+    sort_by: Field | None = None,
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 100,
+) -> list[ToolDocument]:
+    """The tool items that meet a condition, sorted by a field of `ToolFields`; those
+    without it come last.
+    """
+    return await _core.list_documents(
+        redis,
+        INDEX,
+        read_document,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+
+
+def iter_tools(
+    redis: AsyncRedis,
+    *,
+    where: Where | None = None,
+) -> AsyncIterator[ToolDocument]:
+    """All tool items that meet a condition, however many. Errors of Redis are raised."""
+    return _core.walk(redis, INDEX, read_document, where)
+
+
+async def delete_tools_where(
+    redis: AsyncRedis,
+    where: Where | None,
+    *,
+    everything: bool = False,
+) -> int:
+    """Delete the tool items that meet a condition, and say how many they were. Without a
+    condition, `everything=True` deletes all.
+    """
+    return await _core.delete_where(redis, INDEX, where, everything)
 
 
 async def migrate_legacy_tool_hashes_to_redisearch(

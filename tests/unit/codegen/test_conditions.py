@@ -17,7 +17,7 @@ from vecmigrate.helpers.where import Where
 lang = Tag("lang", index_missing=True, index_empty=True)
 year = Numeric("year")
 body = Text("body", index_empty=True)
-title = Text("title", nostem=True)
+title = Text("title")
 place = Geo("place")
 area = GeoShape("area")
 
@@ -55,8 +55,9 @@ def shown(where: Where) -> tuple[str, list[Any]]:
             "((@year:[$filter_0 $filter_1] | @year:[$filter_2 $filter_3]))",
             [1.0, 1.0, 2.0, 2.0],
         ),
-        (body.words("The Quick-brown"), "((@body:($filter_0) @body:($filter_1)))", [b"quick", b"brown"]),
-        (title.words("Quick"), '((@title:("quick")))', []),
+        (body.words("The Quick-brown"), '((@body:("quick") @body:("brown")))', []),
+        (body.words("a\\-b"), "((@body:($filter_0)))", [b"a-b"]),
+        (body.words("a\\\\b"), "((@body:($filter_0)))", [b"a\\\\b"]),
         (body.phrase("of the Quick, brown"), '((@body:("quick brown")))', []),
         (body.prefix("Qui"), "((@body:($filter_0*)))", [b"qui"]),
         (body.empty(), "((@body:($filter_0)))", [b""]),

@@ -20,7 +20,7 @@ from .._benign_tech import (
     read_document,
     read_hit,
 )
-from .._core import BlockingRedis, StoreReport, TagFilter, Vector
+from .._core import BlockingRedis, Field, StoreReport, TagFilter, Vector, Where
 
 
 def store_benign_tech_embedding_hash(
@@ -84,6 +84,7 @@ def knn_search_benign_tech(
     knn_k: int,
     ef_runtime: int = 200,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[BenignTechHit]:
     """The blocking twin: see `_benign_tech.knn_search_benign_tech`."""
     search = INDEX.knn(
@@ -92,6 +93,7 @@ def knn_search_benign_tech(
         knn_k,
         ef_runtime,
         {"category_id": category_id},
+        where=where,
     )
     return _core.find_blocking(redis, search, read_hit)
 
@@ -103,6 +105,7 @@ def knn_many_benign_tech(
     knn_k: int,
     ef_runtime: int = 200,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[list[BenignTechHit]]:
     """The blocking twin: see `_benign_tech.knn_many_benign_tech`."""
     searches = INDEX.knn_many(
@@ -111,6 +114,7 @@ def knn_many_benign_tech(
         knn_k,
         ef_runtime,
         {"category_id": category_id},
+        where=where,
     )
     return _core.find_many_blocking(redis, searches, read_hit)
 
@@ -122,6 +126,7 @@ def range_search_benign_tech(
     min_score: float,
     limit: int = 100,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[BenignTechHit]:
     """The blocking twin: see `_benign_tech.range_search_benign_tech`."""
     search = INDEX.range(
@@ -130,6 +135,7 @@ def range_search_benign_tech(
         min_score,
         limit,
         {"category_id": category_id},
+        where=where,
     )
     return _core.find_blocking(redis, search, read_hit)
 
@@ -142,3 +148,49 @@ def scan_benign_tech_category_ids(redis: BlockingRedis) -> list[str]:
 def iter_benign_tech_category_ids(redis: BlockingRedis) -> Iterator[str]:
     """The blocking twin: see `_benign_tech.iter_benign_tech_category_ids`."""
     return _core.iterate_blocking(redis, INDEX)
+
+
+def count_benign_tech(redis: BlockingRedis, *, where: Where | None = None) -> int:
+    """The blocking twin: see `_benign_tech.count_benign_tech`."""
+    return _core.count_blocking(redis, INDEX, where)
+
+
+def list_benign_tech(
+    redis: BlockingRedis,
+    *,
+    where: Where | None = None,
+    sort_by: Field | None = None,
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 100,
+) -> list[BenignTechDocument]:
+    """The blocking twin: see `_benign_tech.list_benign_tech`."""
+    return _core.list_documents_blocking(
+        redis,
+        INDEX,
+        read_document,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+
+
+def iter_benign_tech(
+    redis: BlockingRedis,
+    *,
+    where: Where | None = None,
+) -> Iterator[BenignTechDocument]:
+    """The blocking twin: see `_benign_tech.iter_benign_tech`."""
+    return _core.walk_blocking(redis, INDEX, read_document, where)
+
+
+def delete_benign_tech_where(
+    redis: BlockingRedis,
+    where: Where | None,
+    *,
+    everything: bool = False,
+) -> int:
+    """The blocking twin: see `_benign_tech.delete_benign_tech_where`."""
+    return _core.delete_where_blocking(redis, INDEX, where, everything)

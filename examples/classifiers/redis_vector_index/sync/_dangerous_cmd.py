@@ -11,7 +11,7 @@ from typing import Any
 import numpy.typing as npt
 
 from .. import _core
-from .._core import BlockingRedis, StoreReport, TagFilter, Vector
+from .._core import BlockingRedis, Field, StoreReport, TagFilter, Vector, Where
 from .._dangerous_cmd import (
     INDEX,
     DangerousCmdDocument,
@@ -84,6 +84,7 @@ def knn_search_dangerous_cmds(
     knn_k: int,
     ef_runtime: int = 200,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[DangerousCmdHit]:
     """The blocking twin: see `_dangerous_cmd.knn_search_dangerous_cmds`."""
     search = INDEX.knn(
@@ -92,6 +93,7 @@ def knn_search_dangerous_cmds(
         knn_k,
         ef_runtime,
         {"category_id": category_id},
+        where=where,
     )
     return _core.find_blocking(redis, search, read_hit)
 
@@ -103,6 +105,7 @@ def knn_many_dangerous_cmds(
     knn_k: int,
     ef_runtime: int = 200,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[list[DangerousCmdHit]]:
     """The blocking twin: see `_dangerous_cmd.knn_many_dangerous_cmds`."""
     searches = INDEX.knn_many(
@@ -111,6 +114,7 @@ def knn_many_dangerous_cmds(
         knn_k,
         ef_runtime,
         {"category_id": category_id},
+        where=where,
     )
     return _core.find_many_blocking(redis, searches, read_hit)
 
@@ -122,6 +126,7 @@ def range_search_dangerous_cmds(
     min_score: float,
     limit: int = 100,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[DangerousCmdHit]:
     """The blocking twin: see `_dangerous_cmd.range_search_dangerous_cmds`."""
     search = INDEX.range(
@@ -130,6 +135,7 @@ def range_search_dangerous_cmds(
         min_score,
         limit,
         {"category_id": category_id},
+        where=where,
     )
     return _core.find_blocking(redis, search, read_hit)
 
@@ -142,3 +148,49 @@ def scan_dangerous_cmd_category_ids(redis: BlockingRedis) -> list[str]:
 def iter_dangerous_cmd_category_ids(redis: BlockingRedis) -> Iterator[str]:
     """The blocking twin: see `_dangerous_cmd.iter_dangerous_cmd_category_ids`."""
     return _core.iterate_blocking(redis, INDEX)
+
+
+def count_dangerous_cmds(redis: BlockingRedis, *, where: Where | None = None) -> int:
+    """The blocking twin: see `_dangerous_cmd.count_dangerous_cmds`."""
+    return _core.count_blocking(redis, INDEX, where)
+
+
+def list_dangerous_cmds(
+    redis: BlockingRedis,
+    *,
+    where: Where | None = None,
+    sort_by: Field | None = None,
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 100,
+) -> list[DangerousCmdDocument]:
+    """The blocking twin: see `_dangerous_cmd.list_dangerous_cmds`."""
+    return _core.list_documents_blocking(
+        redis,
+        INDEX,
+        read_document,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+
+
+def iter_dangerous_cmds(
+    redis: BlockingRedis,
+    *,
+    where: Where | None = None,
+) -> Iterator[DangerousCmdDocument]:
+    """The blocking twin: see `_dangerous_cmd.iter_dangerous_cmds`."""
+    return _core.walk_blocking(redis, INDEX, read_document, where)
+
+
+def delete_dangerous_cmds_where(
+    redis: BlockingRedis,
+    where: Where | None,
+    *,
+    everything: bool = False,
+) -> int:
+    """The blocking twin: see `_dangerous_cmd.delete_dangerous_cmds_where`."""
+    return _core.delete_where_blocking(redis, INDEX, where, everything)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy.typing as npt
 
 from .. import _core
-from .._core import BlockingRedis, StoreReport, TagFilter, Vector
+from .._core import BlockingRedis, Field, StoreReport, TagFilter, Vector, Where
 from .._skill import (
     INDEX,
     SPEC,
@@ -72,6 +72,7 @@ def knn_search_skills(
     knn_k: int,
     ef_runtime: int = 200,
     skill_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[SkillHit]:
     """The blocking twin: see `_skill.knn_search_skills`."""
     search = INDEX.knn(
@@ -80,6 +81,7 @@ def knn_search_skills(
         knn_k,
         ef_runtime,
         {"skill_id": skill_id},
+        where=where,
     )
     return _core.find_blocking(redis, search, read_hit)
 
@@ -91,6 +93,7 @@ def knn_many_skills(
     knn_k: int,
     ef_runtime: int = 200,
     skill_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[list[SkillHit]]:
     """The blocking twin: see `_skill.knn_many_skills`."""
     searches = INDEX.knn_many(
@@ -99,6 +102,7 @@ def knn_many_skills(
         knn_k,
         ef_runtime,
         {"skill_id": skill_id},
+        where=where,
     )
     return _core.find_many_blocking(redis, searches, read_hit)
 
@@ -110,6 +114,7 @@ def range_search_skills(
     min_score: float,
     limit: int = 100,
     skill_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[SkillHit]:
     """The blocking twin: see `_skill.range_search_skills`."""
     search = INDEX.range(
@@ -118,6 +123,7 @@ def range_search_skills(
         min_score,
         limit,
         {"skill_id": skill_id},
+        where=where,
     )
     return _core.find_blocking(redis, search, read_hit)
 
@@ -130,6 +136,52 @@ def scan_skill_ids(redis: BlockingRedis) -> list[str]:
 def iter_skill_ids(redis: BlockingRedis) -> Iterator[str]:
     """The blocking twin: see `_skill.iter_skill_ids`."""
     return _core.iterate_blocking(redis, INDEX)
+
+
+def count_skills(redis: BlockingRedis, *, where: Where | None = None) -> int:
+    """The blocking twin: see `_skill.count_skills`."""
+    return _core.count_blocking(redis, INDEX, where)
+
+
+def list_skills(
+    redis: BlockingRedis,
+    *,
+    where: Where | None = None,
+    sort_by: Field | None = None,
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 100,
+) -> list[SkillDocument]:
+    """The blocking twin: see `_skill.list_skills`."""
+    return _core.list_documents_blocking(
+        redis,
+        INDEX,
+        read_document,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+
+
+def iter_skills(
+    redis: BlockingRedis,
+    *,
+    where: Where | None = None,
+) -> Iterator[SkillDocument]:
+    """The blocking twin: see `_skill.iter_skills`."""
+    return _core.walk_blocking(redis, INDEX, read_document, where)
+
+
+def delete_skills_where(
+    redis: BlockingRedis,
+    where: Where | None,
+    *,
+    everything: bool = False,
+) -> int:
+    """The blocking twin: see `_skill.delete_skills_where`."""
+    return _core.delete_where_blocking(redis, INDEX, where, everything)
 
 
 def migrate_legacy_skill_hashes_to_redisearch(

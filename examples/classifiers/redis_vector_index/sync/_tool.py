@@ -11,7 +11,7 @@ from typing import Any
 import numpy.typing as npt
 
 from .. import _core
-from .._core import BlockingRedis, StoreReport, TagFilter, Vector
+from .._core import BlockingRedis, Field, StoreReport, TagFilter, Vector, Where
 from .._tool import (
     INDEX,
     SPEC,
@@ -76,9 +76,17 @@ def knn_search_tools(
     knn_k: int,
     ef_runtime: int = 200,
     name: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[ToolHit]:
     """The blocking twin: see `_tool.knn_search_tools`."""
-    search = INDEX.knn("embedding", query_embedding, knn_k, ef_runtime, {"name": name})
+    search = INDEX.knn(
+        "embedding",
+        query_embedding,
+        knn_k,
+        ef_runtime,
+        {"name": name},
+        where=where,
+    )
     return _core.find_blocking(redis, search, read_hit)
 
 
@@ -89,6 +97,7 @@ def knn_many_tools(
     knn_k: int,
     ef_runtime: int = 200,
     name: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[list[ToolHit]]:
     """The blocking twin: see `_tool.knn_many_tools`."""
     searches = INDEX.knn_many(
@@ -97,6 +106,7 @@ def knn_many_tools(
         knn_k,
         ef_runtime,
         {"name": name},
+        where=where,
     )
     return _core.find_many_blocking(redis, searches, read_hit)
 
@@ -108,9 +118,17 @@ def range_search_tools(
     min_score: float,
     limit: int = 100,
     name: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[ToolHit]:
     """The blocking twin: see `_tool.range_search_tools`."""
-    search = INDEX.range("embedding", query_embedding, min_score, limit, {"name": name})
+    search = INDEX.range(
+        "embedding",
+        query_embedding,
+        min_score,
+        limit,
+        {"name": name},
+        where=where,
+    )
     return _core.find_blocking(redis, search, read_hit)
 
 
@@ -122,6 +140,52 @@ def scan_tool_names(redis: BlockingRedis) -> list[str]:
 def iter_tool_names(redis: BlockingRedis) -> Iterator[str]:
     """The blocking twin: see `_tool.iter_tool_names`."""
     return _core.iterate_blocking(redis, INDEX)
+
+
+def count_tools(redis: BlockingRedis, *, where: Where | None = None) -> int:
+    """The blocking twin: see `_tool.count_tools`."""
+    return _core.count_blocking(redis, INDEX, where)
+
+
+def list_tools(
+    redis: BlockingRedis,
+    *,
+    where: Where | None = None,
+    sort_by: Field | None = None,
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 100,
+) -> list[ToolDocument]:
+    """The blocking twin: see `_tool.list_tools`."""
+    return _core.list_documents_blocking(
+        redis,
+        INDEX,
+        read_document,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+
+
+def iter_tools(
+    redis: BlockingRedis,
+    *,
+    where: Where | None = None,
+) -> Iterator[ToolDocument]:
+    """The blocking twin: see `_tool.iter_tools`."""
+    return _core.walk_blocking(redis, INDEX, read_document, where)
+
+
+def delete_tools_where(
+    redis: BlockingRedis,
+    where: Where | None,
+    *,
+    everything: bool = False,
+) -> int:
+    """The blocking twin: see `_tool.delete_tools_where`."""
+    return _core.delete_where_blocking(redis, INDEX, where, everything)
 
 
 def migrate_legacy_tool_hashes_to_redisearch(
