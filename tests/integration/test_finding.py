@@ -291,6 +291,39 @@ class FindingTests:
         with pytest.raises(redis.ResponseError):
             await finding.delete_where(where)
 
+    async def test_a_time_to_live_is_set_with_the_document(self, finding: Finding, server: redis.Redis):
+        name = f"{finding.name}:t"
+        await finding.store("t", [0, 0], lang="en", ttl=60)
+        assert 59_000 < server.pttl(name) <= 60_000
+        await finding.store("t", [0, 0], lang="de", ttl=0.05)
+        assert server.pttl(name) <= 50
+        await finding.store("u", [0, 0], ttl=60)
+        assert 59 < server.ttl(f"{finding.name}:u") <= 60
+
+    async def test_without_one_an_overwrite_leaves_the_expiry_and_infinity_ends_it(
+        self, finding: Finding, server: redis.Redis
+    ):
+        name = f"{finding.name}:t"
+        await finding.store("t", [0, 0], lang="en", ttl=60)
+        await finding.store("t", [1, 0], lang="de")
+        assert 59 <= server.ttl(name) <= 60
+        await finding.store("t", [1, 0], lang="fr", ttl=float("inf"))
+        assert server.ttl(name) == -1
+        assert [one["lang"] for one in await finding.list(where=finding.fields.sku == "t")] == ["fr"]
+
+    async def test_a_time_to_live_is_not_set_where_the_document_cannot_be(
+        self, finding: Finding, server: redis.Redis
+    ):
+        server.set(f"{finding.name}:t", "somebody else's")
+        if finding.name == "book":  # JSON.SET takes the place of any key
+            with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+                await finding.store("t", [0, 0], ttl=60)
+            assert server.ttl("book:t") == -1
+        for ttl in (0, -1, float("nan"), "60", 1e300, 1e-9):
+            with pytest.raises(ValueError, match="ttl"):
+                await finding.store("z", [0, 0], ttl=ttl)
+        assert not server.exists(f"{finding.name}:z")
+
 
 def cursors(server: redis.Redis, index: str) -> int:
     """How many cursors of an index are open."""

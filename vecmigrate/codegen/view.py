@@ -230,11 +230,11 @@ def view_of(spec: IndexSpec) -> SpecView:
     helpers = spec.helpers
     uses = [PathUse(item.name, item.path, isinstance(item, JsonField)) for item in spec.fields]
     written = written_names(spec.index.storage, uses)
-    key = free(spec.key, BODY_NAMES)
-    metadata = free(helpers.metadata_parameter, BODY_NAMES)
+    key = free(spec.key, BODY_NAMES | {"ttl"})
+    metadata = free(helpers.metadata_parameter, BODY_NAMES | {"ttl"})
     query = free(helpers.query_parameter, BODY_NAMES | SEARCH_PARAMETERS)
-    first = free(helpers.vector_parameter, BODY_NAMES)
-    in_store = BODY_NAMES | {key, first, metadata}
+    first = free(helpers.vector_parameter, BODY_NAMES | {"ttl"})
+    in_store = BODY_NAMES | {key, first, metadata, "ttl"}
     in_search = BODY_NAMES | SEARCH_PARAMETERS | {query}
     return SpecView(
         spec=spec,

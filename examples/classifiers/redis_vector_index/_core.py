@@ -1311,36 +1311,31 @@ class Text(Field):
     """A field of words.
 
     The server takes texts apart at blanks and ASCII punctuation other than `_`, folds ASCII letters, and
-    leaves the stop words out. What is asked for is treated alike. Behind a `~` words are found as they are,
-    not by their stems.
+    leaves the stop words out. What is asked for is treated alike. Words are found as they are, not by their
+    stems: servers know stems neither behind a `~` nor beside a search for the nearest vectors.
 
     Args:
         name: Its attribute in the index.
-        nostem: The index keeps words as they are.
         stop_words: The words that the index leaves out.
         index_missing: The index knows which documents lack it.
         index_empty: The index knows which documents hold an empty text.
     """
 
-    __slots__ = ("_nostem", "_stop_words")
+    __slots__ = ("_stop_words",)
 
     def __init__(
         self,
         name: str,
         *,
-        nostem: bool = False,
         stop_words: Iterable[str] = STOP_WORDS,
         index_missing: bool = False,
         index_empty: bool = False,
     ) -> None:
         super().__init__(name, index_missing=index_missing, index_empty=index_empty)
-        self._nostem = nostem
         self._stop_words = frozenset(stop_words)
 
     def words(self, text: str) -> Where:
         """The document has all words of `text`, in any order.
-
-        Words of one stem are alike, unless the spec says `nostem`.
 
         Raises:
             ValueError: There is no word among them that the index knows of, or a control character.
@@ -1401,8 +1396,8 @@ class Text(Field):
         return Where(f"{self._text}:(", Parameter(b""), ")", goes_first=True)
 
     def _has(self, word: str) -> Where:
-        if self._nostem and WORD_ENDS.isdisjoint(word):
-            # Servers look for words of the same stem whatever the field says, but not between quotes.
+        if WORD_ENDS.isdisjoint(word) and "\\" not in word:
+            # Between quotes servers look for no words of the same stem.
             return Where(f'{self._text}:("{word}")')
         return Where(f"{self._text}:(", Parameter(word_parameter(word)), ")")
 
@@ -2028,6 +2023,24 @@ class Index:
         return filters
 
 
+# The shortest time to live in seconds, and the longest: a hundred years.
+MILLISECOND: Final = 0.001
+
+
+LONGEST_TTL: Final = 100 * 366 * 86400.0
+
+
+# Lua: each command as the number of its words and these.
+ONE_BY_ONE: Final = """
+local at = 1
+while at <= #ARGV do
+  local count = tonumber(ARGV[at])
+  redis.call(unpack(ARGV, at + 1, at + count))
+  at = at + count + 1
+end
+"""
+
+
 async def pipelined(
     redis: AsyncRedis,
     commands: Iterable[Command],
@@ -2054,17 +2067,53 @@ def pipelined_blocking(
     return pipeline.execute(raise_on_error=raise_on_error)
 
 
-async def store(redis: AsyncRedis, commands: Sequence[Command]) -> None:
-    """Send the commands that store one document."""
-    if len(commands) == 1:
+def expiry_command(document_id: str | bytes | float, ttl: float) -> Command:
+    """PEXPIRE of a document in `ttl` seconds; PERSIST where that is infinity.
+
+    Raises:
+        ValueError: `ttl` is no number of at least a millisecond, or none that a server takes.
+    """
+    seconds = number_parameter("ttl", ttl)
+    if seconds == math.inf:
+        return ("PERSIST", document_id)
+    if not MILLISECOND <= seconds <= LONGEST_TTL:
+        raise ValueError(
+            f"ttl is {ttl} (expected seconds, from {MILLISECOND} to {LONGEST_TTL:.0f}, or infinity)",
+        )
+    return ("PEXPIRE", document_id, round(seconds * 1000))
+
+
+def expiring_command(commands: Sequence[Command], ttl: float) -> Command:
+    """Commands on one document and its expiry as one command: a transaction would go on behind an error."""
+    words: list[str | bytes | int | float] = []
+    for command in (*commands, expiry_command(commands[0][1], ttl)):
+        words += (len(command), *command)
+    return ("EVAL", ONE_BY_ONE, 1, commands[0][1], *words)
+
+
+async def store(
+    redis: AsyncRedis,
+    commands: Sequence[Command],
+    ttl: float | None = None,
+) -> None:
+    """Send the commands that store one document; with a `ttl`, they and its expiry are one."""
+    if ttl is not None:
+        await redis.execute_command(*expiring_command(commands, ttl))
+    elif len(commands) == 1:
         await redis.execute_command(*commands[0])
     else:
         await pipelined(redis, commands)
 
 
-def store_blocking(redis: BlockingRedis, commands: Sequence[Command]) -> None:
+def store_blocking(
+    redis: BlockingRedis,
+    commands: Sequence[Command],
+    ttl: float | None = None,
+) -> None:
     """The blocking twin of `store`."""
-    if len(commands) == 1:
+    if ttl is not None:
+        redis.execute_command(*expiring_command(commands, ttl))
+    elif len(commands) == 1:
         redis.execute_command(*commands[0])
     else:
         pipelined_blocking(redis, commands)

@@ -123,6 +123,8 @@ async def store_dangerous_cmd_embedding_hash(
     category_id: str,
     centroid: Vector,
     metadata: Mapping[str, Any],
+    *,
+    ttl: float | None = None,
 ) -> None:
     """Store one dangerous cmd, or overwrite it.
 
@@ -131,6 +133,8 @@ async def store_dangerous_cmd_embedding_hash(
         category_id: What the key of the document has behind its prefix.
         centroid: Real numbers, shape (384,), stored as float32.
         metadata: The whole mapping is stored as JSON in meta_json.
+        ttl: Seconds until the document expires, set with it; infinity for never. None
+            leaves the expiry of a document that is overwritten as it is.
 
     Raises:
         ValueError: The vector has another shape, holds NaN or infinity or, since the
@@ -144,7 +148,7 @@ async def store_dangerous_cmd_embedding_hash(
         "centroid": centroid,
         "metadata": metadata,
     }
-    await _core.store(redis, encode_item(item))
+    await _core.store(redis, encode_item(item), ttl)
 
 
 async def store_many_dangerous_cmds(

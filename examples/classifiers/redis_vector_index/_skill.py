@@ -187,6 +187,8 @@ async def store_skill_embedding_hash(
     skill_id: str,
     vec: Vector,
     meta: Mapping[str, Any],
+    *,
+    ttl: float | None = None,
 ) -> None:
     """Store one skill, or overwrite it.
 
@@ -196,6 +198,8 @@ async def store_skill_embedding_hash(
         vec: Real numbers, shape (384,), stored as float32.
         meta: Its name and description are stored under that name, and the whole mapping
             is stored as JSON in meta_json.
+        ttl: Seconds until the document expires, set with it; infinity for never. None
+            leaves the expiry of a document that is overwritten as it is.
 
     Raises:
         ValueError: The vector has another shape, holds NaN or infinity or, since the
@@ -205,7 +209,7 @@ async def store_skill_embedding_hash(
             know.
     """
     item: SkillItem = {"skill_id": skill_id, "vec": vec, "meta": meta}
-    await _core.store(redis, encode_item(item))
+    await _core.store(redis, encode_item(item), ttl)
 
 
 async def store_many_skills(

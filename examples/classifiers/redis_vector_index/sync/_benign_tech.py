@@ -28,6 +28,8 @@ def store_benign_tech_embedding_hash(
     category_id: str,
     centroid: Vector,
     metadata: Mapping[str, Any],
+    *,
+    ttl: float | None = None,
 ) -> None:
     """The blocking twin: see `_benign_tech.store_benign_tech_embedding_hash`."""
     item: BenignTechItem = {
@@ -35,7 +37,7 @@ def store_benign_tech_embedding_hash(
         "centroid": centroid,
         "metadata": metadata,
     }
-    _core.store_blocking(redis, encode_item(item))
+    _core.store_blocking(redis, encode_item(item), ttl)
 
 
 def store_many_benign_tech(

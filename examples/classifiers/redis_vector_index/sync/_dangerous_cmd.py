@@ -28,6 +28,8 @@ def store_dangerous_cmd_embedding_hash(
     category_id: str,
     centroid: Vector,
     metadata: Mapping[str, Any],
+    *,
+    ttl: float | None = None,
 ) -> None:
     """The blocking twin: see `_dangerous_cmd.store_dangerous_cmd_embedding_hash`."""
     item: DangerousCmdItem = {
@@ -35,7 +37,7 @@ def store_dangerous_cmd_embedding_hash(
         "centroid": centroid,
         "metadata": metadata,
     }
-    _core.store_blocking(redis, encode_item(item))
+    _core.store_blocking(redis, encode_item(item), ttl)
 
 
 def store_many_dangerous_cmds(

@@ -29,10 +29,12 @@ def store_skill_embedding_hash(
     skill_id: str,
     vec: Vector,
     meta: Mapping[str, Any],
+    *,
+    ttl: float | None = None,
 ) -> None:
     """The blocking twin: see `_skill.store_skill_embedding_hash`."""
     item: SkillItem = {"skill_id": skill_id, "vec": vec, "meta": meta}
-    _core.store_blocking(redis, encode_item(item))
+    _core.store_blocking(redis, encode_item(item), ttl)
 
 
 def store_many_skills(

@@ -29,6 +29,8 @@ def store_tool_embedding_hash(
     tool_name: str,
     centroid: Vector,
     metadata: Mapping[str, Any],
+    *,
+    ttl: float | None = None,
 ) -> None:
     """The blocking twin: see `_tool.store_tool_embedding_hash`."""
     item: ToolItem = {
@@ -36,7 +38,7 @@ def store_tool_embedding_hash(
         "centroid": centroid,
         "metadata": metadata,
     }
-    _core.store_blocking(redis, encode_item(item))
+    _core.store_blocking(redis, encode_item(item), ttl)
 
 
 def store_many_tools(
