@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vecmigrate.errors import ConfigError
+from vecmigrate.files import read_file
 
 CONFIG_VARIABLE = "VECMIGRATE_CONFIG"
 CONFIG_FILE = "vecmigrate.toml"
@@ -107,7 +108,7 @@ def _from_environment(environ: Mapping[str, str]) -> Path | None:
 def _read(path: Path, *, required: bool) -> Config | None:
     """The configuration in one file; None where a pyproject.toml has no table of ours and need not."""
     try:
-        text = path.read_text("utf-8")
+        text = read_file(path).decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise ConfigError(f"cannot read the configuration {path} ({reason})") from error

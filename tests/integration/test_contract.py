@@ -16,6 +16,9 @@ import numpy as np
 import pytest
 import redis
 import redis.asyncio
+import redis.asyncio.retry
+import redis.backoff
+import redis.retry
 
 from tests.generated import COMMITTED, Helpers, Spy, committed_specs, import_package
 from vecmigrate.search.ddl import ft_create
@@ -410,7 +413,10 @@ def test_metadata_that_is_no_utf_8_is_empty(server: redis.Redis):
 @pytest.mark.parametrize("flavour", [PACKAGE, PACKAGE.sync], ids=["async", "blocking"])
 async def test_a_server_that_is_away_gives_nothing_and_minus_one(flavour: ModuleType):
     client_class = redis.Redis if flavour is PACKAGE.sync else redis.asyncio.Redis
-    helpers = Helpers(flavour, client_class(host="127.0.0.1", port=1))
+    # Nobody comes back here, so waiting between attempts would show nothing.
+    retry = redis.retry.Retry if flavour is PACKAGE.sync else redis.asyncio.retry.Retry
+    client = client_class(host="127.0.0.1", port=1, retry=retry(redis.backoff.NoBackoff(), 1))
+    helpers = Helpers(flavour, client)
     for _, _, knn, _ in KINDS.values():
         assert await getattr(helpers, knn)(unit(1), knn_k=1) == []
     assert await helpers.redisearch_index_doc_count("idx:tool_emb") == -1

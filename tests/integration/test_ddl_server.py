@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from tests.strategies import OLD_ALGORITHMS, OLD_DATATYPES, specs
 from vecmigrate.errors import ServerTooOldError
+from vecmigrate.helpers.vectors import encode_vector, encode_vectors
 from vecmigrate.search import ddl, reply, versions
 from vecmigrate.search.document import encode_document
 from vecmigrate.search.introspect import differences
-from vecmigrate.search.vector import encode_vector, encode_vectors
 from vecmigrate.spec.build import spec_from_mapping
 from vecmigrate.spec.load import load_specs
 from vecmigrate.spec.model import BYTES_PER_NUMBER, Datatype, IndexSpec

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from vecmigrate.backfill.decode import decode_texts
+from vecmigrate.helpers.values import LABEL_BYTES_MAX, document_key, encode_json, utf8
+from vecmigrate.helpers.vectors import encode_vectors
 from vecmigrate.search.document import encode_value, field_value
-from vecmigrate.search.vector import encode_vectors
-from vecmigrate.spec.model import Field, IndexSpec, JsonField, VectorField
+from vecmigrate.spec.model import Field, IndexSpec, JsonField, TagField, TextField, VectorField
 
 DIGEST_BYTES = 12
 # Vectors that are decoded at once. The matrices of more do not stay in the processor's cache: 400 at once
@@ -86,6 +87,10 @@ class Converter:
         self.paths = tuple(item.path for item in self._fields)
         self._key_field = next((item.name for item in spec.fields if item.source == "key"), spec.key)
         self._kinds = [_kind(item) for item in self._fields]
+        # A key of that length is no label.
+        self._kinds_of_long_keys = [OTHER if kind == NAME else kind for kind in self._kinds]
+        holder = spec.metadata_field
+        self._metadata_field = holder.name if holder is not None else None
         self._order = sorted(range(len(self.paths)), key=lambda place: self.paths[place])
         starts = [_digest_start(self.paths[place]).replace(b"%", b"%%") for place in self._order]
         self._digested = b"".join(start + _SIZED for start in starts)
@@ -129,20 +134,20 @@ class Converter:
 
     def _values(self, name: bytes, blob: bytes, text: bytes | None) -> tuple[tuple[bytes | None, ...], str]:
         key = name.decode() if name.isascii() else _decoded(name)
-        if not key:
-            raise ValueError("the name of the field is empty")
-        metadata, stored = read_metadata(text)
+        document_key("", key)
+        metadata, stored = read_metadata(text, self._metadata_field)
         remark = ""
         if metadata is None or stored is None:
             metadata = {self._key_field: key}
             if text is not None:
                 remark = f"the metadata is no JSON object; stored with {metadata} instead"
-            stored = orjson.dumps(metadata)
+            stored = encode_json("", metadata)
         # Indexed by kind; what is none of the three is worked out field by field.
         ready = (blob, name, stored)
+        kinds = self._kinds if len(name) <= LABEL_BYTES_MAX else self._kinds_of_long_keys
         values: list[bytes | None] = [
             ready[kind] if kind != OTHER else _worked_out(item, key, metadata)
-            for kind, item in zip(self._kinds, self._fields, strict=True)
+            for kind, item in zip(kinds, self._fields, strict=True)
         ]
         return tuple(values), remark
 
@@ -159,19 +164,18 @@ class Converter:
         return sha1(self._digested % tuple(flat), usedforsecurity=False).digest()[:DIGEST_BYTES]
 
 
-def parse_metadata(text: bytes | None) -> dict[str, Any] | None:
-    """The metadata mapping in `text`, or None where none can be read; raises as `read_metadata`."""
-    return read_metadata(text)[0]
-
-
-def read_metadata(text: bytes | None) -> tuple[dict[str, Any] | None, bytes | None]:
+def read_metadata(text: bytes | None, field: str | None = None) -> tuple[dict[str, Any] | None, bytes | None]:
     """The metadata mapping in `text`, and the text that is stored: the same where it is JSON in UTF-8.
 
     Readers take what is stored for UTF-8. So JSON in another encoding that is JSON by its standard (UTF-16,
     UTF-32, UTF-8 with a mark at its beginning) is stored as UTF-8. What cannot be read gives None twice.
 
+    Args:
+        text: The metadata of one item.
+        field: The field that is to hold the text, if one is.
+
     Raises:
-        ValueError: It holds half a surrogate pair, which no text in UTF-8 can say.
+        ValueError: It is to be held, and holds half a surrogate pair, which no text in UTF-8 can say.
     """
     if text is None:
         return None, None
@@ -186,10 +190,8 @@ def read_metadata(text: bytes | None) -> tuple[dict[str, Any] | None, bytes | No
             return None, None
         if not isinstance(value, dict):
             return None, None
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise ValueError("the metadata holds half a surrogate pair (expected whole characters)") from None
+        if field is not None:
+            utf8(f"field {field!r}: the JSON", json.dumps(value, ensure_ascii=False))
         return value, letters.encode()
     return (value, text) if isinstance(value, dict) else (None, None)
 
@@ -206,7 +208,7 @@ def digest(fields: Mapping[str, bytes]) -> bytes:
 def _kind(item: Field) -> int:
     if isinstance(item, VectorField):
         return BLOB
-    if item.source == "key":
+    if item.source == "key" and isinstance(item, TextField | TagField):
         return NAME
     return METADATA if item.source == "metadata" and isinstance(item, JsonField) else OTHER
 

@@ -27,7 +27,7 @@ def decode_texts(texts: Sequence[bytes], dims: int) -> tuple[NDArray[np.float64]
 
     Returns:
         A matrix (n, dims) of float64, and for each text None or what is wrong with it; the rows of the
-        latter are zero. NaN and infinity, zero vectors and the like are for `search.vector` to find.
+        latter are zero. NaN and infinity, zero vectors and the like are for `helpers.vectors` to find.
     """
     parse = _parser()
     size = dims * DOUBLE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import traceback
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +20,12 @@ from vecmigrate.errors import (
     printable,
     printable_lines,
 )
+
+# What is wrong with a name of a file that somebody gave.
+_ABOUT_NAMES = frozenset(
+    {errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENOENT, errno.EACCES}
+)
+_LONGEST_NAME = 100
 
 EXIT_INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
 
@@ -72,6 +80,10 @@ def _describe(app: App, error: BaseException) -> dict[str, Any]:
             app.when_interrupted,
             getattr(error, "exit_code", EXIT_INTERRUPTED),
         )
+    if isinstance(error, OSError) and error.filename is not None and error.errno in _ABOUT_NAMES:
+        name = str(error.filename)
+        shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
+        return _told(error, app.conceal(f"{shown}: {os.strerror(error.errno)}"), None, EXIT_USAGE)
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     hint = (
         None if app.debug else "this was not foreseen: run it again with --debug to see where it comes from"

@@ -10,7 +10,7 @@ from vecmigrate.codegen.layout import WIDTH, call, quote, words_tuple
 from vecmigrate.codegen.values import ValueView
 from vecmigrate.codegen.vectors import VectorView
 from vecmigrate.codegen.view import SpecView
-from vecmigrate.spec.model import Field, VectorField
+from vecmigrate.spec.model import Field, TagField, VectorField
 
 # What stands between braces on one line.
 _SHORT: Final = 60
@@ -148,11 +148,16 @@ def index_options(view: SpecView) -> list[str]:
         options.append(words_tuple(view.returned, 4, "returned="))
     if view.filters:
         kinds = {
-            value.name: quote("tag" if value.filter_type == "TagFilter" else "number")
+            value.name: _labels(value.field) if isinstance(value.field, TagField) else "None"
             for value in view.filters
         }
         options.append(f"filters={mapping_of(kinds, indent=4)}")
     return options
+
+
+def _labels(field: TagField) -> str:
+    """The call that says how the labels of a field are kept."""
+    return f"_core.Labels({quote(field.separator)}{', index_empty=True' if field.index_empty else ''})"
 
 
 def _prefixes(view: SpecView) -> str:

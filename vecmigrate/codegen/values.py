@@ -140,9 +140,7 @@ def _stored(spec: IndexSpec, field: Field, parameter: str | None) -> tuple[str, 
         if is_json:
             return "dict", ("metadata",)
         return "_core.encode_json", (quote(field.name), "metadata")
-    if field.source == "key":
-        return "key"
-    value = f"metadata.get({quote(field.name)})"
+    value = "key" if field.source == "key" else f"metadata.get({quote(field.name)})"
     if parameter is not None:
         value = f"item.get({quote(parameter)})"
     if field.default_from_key:
@@ -153,8 +151,7 @@ def _stored(spec: IndexSpec, field: Field, parameter: str | None) -> tuple[str, 
     match field:
         case TagField():
             function = "json_tags" if is_json else "encode_tags"
-            if not is_json:
-                arguments.append(quote(field.separator))
+            arguments.append(quote(field.separator))
         case NumericField():
             function = "json_number" if is_json else "encode_number"
         case GeoField():
@@ -166,6 +163,11 @@ def _stored(spec: IndexSpec, field: Field, parameter: str | None) -> tuple[str, 
     if field.default is not None:
         default = field.default
         arguments.append(quote(default) if isinstance(default, str) else repr(default))
+    if isinstance(field, TagField) and field.index_empty:
+        arguments.append("index_empty=True")
+    if is_json and not isinstance(field, TagField | NumericField):
+        encoded = call(f"_core.{function}", arguments, indent=20)
+        return "_core.json_string", (quote(field.name), encoded)
     return f"_core.{function}", tuple(arguments)
 
 

@@ -25,6 +25,7 @@ from vecmigrate.errors import (
     ScriptError,
     VecmigrateError,
 )
+from vecmigrate.files import read_file
 from vecmigrate.operations.recorder import Recorded, Variables
 from vecmigrate.operations.state import State
 from vecmigrate.revisions.autogenerate import verdict
@@ -305,7 +306,7 @@ def _names(text: str) -> frozenset[str]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig", "replace")
+        return read_file(path).decode("utf-8-sig", "replace")
     except OSError:
         # Why it cannot be read is told where it is needed; comments it has none.
         return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import operator
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -29,7 +30,7 @@ Command: TypeAlias = tuple[str | bytes | int | float, ...]
 
 
 # One label, or several of which any will do.
-TagFilter: TypeAlias = str | Sequence[str]
+TagFilter: TypeAlias = str | Iterable[str]
 
 
 # Smallest and largest value, both included; None for no limit.
@@ -37,6 +38,13 @@ NumericFilter: TypeAlias = tuple[float | None, float | None]
 
 
 T = TypeVar("T")
+
+
+# What the server takes at most, unless MAXSEARCHRESULTS says otherwise, and for counts of other kinds.
+RESULTS_MAX: Final = 1_000_000
+
+
+WHOLE_MAX: Final = 2**63 - 1
 
 
 # Keys that one SCAN looks at.
@@ -58,7 +66,7 @@ class AsyncRedis(Protocol):
 
     def pipeline(self, transaction: bool = ...) -> AsyncPipeline: ...
 
-    def scan_iter(self, match: str = ..., count: int = ...) -> AsyncIterator[Any]: ...
+    def scan_iter(self, **options: Any) -> AsyncIterator[Any]: ...
 
 
 class BlockingPipeline(Protocol):
@@ -76,7 +84,7 @@ class BlockingRedis(Protocol):
 
     def pipeline(self, transaction: bool = ...) -> BlockingPipeline: ...
 
-    def scan_iter(self, match: str = ..., count: int = ...) -> Iterator[Any]: ...
+    def scan_iter(self, **options: Any) -> Iterator[Any]: ...
 
 
 class StoreFailure(TypedDict):
@@ -107,12 +115,11 @@ class StoreMany:
         key_name: str,
         batch_size: int,
     ) -> None:
-        check_count("batch_size", batch_size)
+        self._batch_size = whole_number("batch_size", batch_size, WHOLE_MAX)
         self.report: StoreReport = {"stored": 0, "failed": []}
         self.commands: list[Command] = []
         self._encode = encode
         self._key_name = key_name
-        self._batch_size = batch_size
         self._seen = 0
         # Of each item in the batch: its place in the input, its key, how many commands it takes.
         self._batch: list[tuple[int, str, int]] = []
@@ -121,8 +128,13 @@ class StoreMany:
         """Take one item into the batch, or into the report if it is at fault; True: the batch is full."""
         index = self._seen
         self._seen += 1
-        key = item.get(self._key_name) if isinstance(item, Mapping) else None
+        key: object = None
         try:
+            if not isinstance(item, Mapping):
+                raise TypeError(
+                    f"the item is {type(item).__name__} (expected a mapping)",
+                )
+            key = item.get(self._key_name)
             commands = self._encode(item)
         except KeyError as error:
             self._fail(index, key, f"the item has no {error}")
@@ -157,15 +169,42 @@ class StoreMany:
         self.report["failed"].append({"index": index, "key": name, "reason": reason})
 
 
-def check_count(name: str, count: int) -> None:
-    """Raise ValueError unless `count` is at least 1."""
-    if count < 1:
-        raise ValueError(f"{name} is {count} (expected at least 1)")
+def whole_number(name: str, value: Any, largest: int) -> int:
+    """`value` as an int, whatever integers it is of.
+
+    Raises:
+        TypeError: It is no whole number; True and False are none.
+        ValueError: It is less than 1, or more than `largest`.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(
+            f"{name} is {type(value).__name__} (expected a whole number of at least 1)",
+        )
+    number = operator.index(value)
+    if number < 1:
+        raise ValueError(f"{name} is {number} (expected at least 1)")
+    if number > largest:
+        raise ValueError(f"{name} is {number} (expected at most {largest})")
+    return number
 
 
-def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The items in lists of `size`, the last one shorter."""
-    check_count("batch_size", size)
+def check_many(name: str, items: Any) -> None:
+    """Raise TypeError for one where several are meant: texts and mappings can be iterated over too."""
+    if isinstance(items, str | bytes | bytearray | memoryview | Mapping):
+        raise TypeError(
+            f"{name} is {type(items).__name__} (expected an iterable of several; put one into a list)",
+        )
+
+
+def as_bytes(words: Iterable[str | bytes | int | float]) -> Command:
+    """The words of a command with its texts in UTF-8, whatever encoding the client has."""
+    return tuple(word.encode() if isinstance(word, str) else word for word in words)
+
+
+def batches(name: str, items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of `size`, the last one shorter; `name`: what messages call them."""
+    check_many(name, items)
     remaining = iter(items)
-    while batch := list(itertools.islice(remaining, size)):
+    count = whole_number("batch_size", size, WHOLE_MAX)
+    while batch := list(itertools.islice(remaining, count)):
         yield batch

@@ -16,6 +16,7 @@ from vecmigrate.helpers.values import (
     encode_point,
     encode_shape,
     number_parameter,
+    real_number,
     tag_parameter,
 )
 from vecmigrate.helpers.where import (
@@ -397,7 +398,7 @@ class Geo(Field):
             ValueError: The point is out of range, the radius not above 0, or the unit not known.
         """
         point = encode_point(self.attribute, (longitude, latitude)) or b""
-        distance = number_parameter(self.attribute, radius)
+        distance = real_number(f"the radius for {self.attribute}", radius)
         if not 0 < distance < math.inf:
             raise ValueError(
                 f"the radius for {self.attribute} is {radius} (expected a finite number above 0)",

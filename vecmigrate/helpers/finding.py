@@ -21,12 +21,14 @@ from redis.client import NEVER_DECODE
 from redis.exceptions import RedisError
 
 from vecmigrate.helpers.common import (
+    RESULTS_MAX,
     AsyncRedis,
     BlockingRedis,
     Command,
     T,
-    check_count,
+    as_bytes,
     logger,
+    whole_number,
 )
 from vecmigrate.helpers.fields import Field, Numeric, Tag, Text
 from vecmigrate.helpers.index import Index, ReadDocument
@@ -50,7 +52,8 @@ def condition_words(where: Where | None) -> Command:
 def count_command(index: Index, where: Where | None) -> Command:
     """FT.SEARCH that counts the documents that meet a condition."""
     query, *params = condition_words(where)
-    return ("FT.SEARCH", index.name, query, *params, "LIMIT", 0, 0, "DIALECT", 2)
+    words = ("FT.SEARCH", index.name, query, *params, "LIMIT", 0, 0, "DIALECT", 2)
+    return as_bytes(words)
 
 
 def list_command(
@@ -68,8 +71,8 @@ def list_command(
         ValueError: `limit` is less than 1, or `offset` less than 0.
         TypeError: `sort_by` is no field with an order.
     """
-    check_count("limit", limit)
-    check_count("offset + 1", offset + 1)
+    limit = whole_number("limit", limit, RESULTS_MAX)
+    start = whole_number("offset", offset, RESULTS_MAX) if offset else 0
     query, *params = condition_words(where)
     order: Command = ()
     if sort_by is not None:
@@ -79,7 +82,7 @@ def list_command(
             )
         order = ("SORTBY", sort_by.attribute, "DESC" if descending else "ASC")
     words = ("FT.SEARCH", index.name, query, *params, "NOCONTENT", *order)
-    return (*words, "LIMIT", offset, limit, "DIALECT", 2)
+    return as_bytes((*words, "LIMIT", start, limit, "DIALECT", 2))
 
 
 def walk_command(index: Index, where: Where | None) -> Command:
@@ -89,7 +92,8 @@ def walk_command(index: Index, where: Where | None) -> Command:
     """
     query, *params = condition_words(where)
     words = ("FT.AGGREGATE", index.name, query, *params, "LOAD", 1, "@__key")
-    return (*words, "WITHCURSOR", "COUNT", WALK_BATCH, "TIMEOUT", 0, "DIALECT", 2)
+    words = (*words, "WITHCURSOR", "COUNT", WALK_BATCH, "TIMEOUT", 0)
+    return as_bytes((*words, "DIALECT", 2))
 
 
 def total_of(reply: Any) -> int:

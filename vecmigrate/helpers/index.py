@@ -10,19 +10,21 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
-
-import numpy as np
+from typing import Any, Literal, TypeAlias
 
 from vecmigrate.helpers.common import (
+    RESULTS_MAX,
+    WHOLE_MAX,
     Command,
     T,
     Vector,
-    check_count,
+    check_many,
+    whole_number,
 )
 from vecmigrate.helpers.queries import (
     DISTANCE,
     Filters,
+    Labels,
     search_command,
     search_radius,
     search_radius_l2,
@@ -35,42 +37,14 @@ from vecmigrate.helpers.replies import (
     search_results,
     strip_prefix,
 )
-from vecmigrate.helpers.values import json_set_command
+from vecmigrate.helpers.values import document_command, document_key, json_set_command
 from vecmigrate.helpers.vectors import (
-    ANY_LENGTH,
-    DOUBLE_LENGTHS,
-    SINGLE_LENGTHS,
-    bfloat16_to_blob,
-    bfloat16_to_list,
-    bfloat16_to_vector,
     blob_to_list,
-    blob_to_vector,
-    floats_to_blob,
-    numbers_to_vector,
-    whole_to_blob,
+    decode_numbers,
+    decode_vector,
+    encode_vector,
 )
 from vecmigrate.helpers.where import Where
-
-# How each datatype is stored, in numpy's words, and what callers get it back as. numpy has no bfloat16.
-STORED_AS: Final = {
-    "float32": "<f4",
-    "float64": "<f8",
-    "float16": "<f2",
-    "bfloat16": "<u2",
-    "int8": "i1",
-    "uint8": "u1",
-}
-
-
-READ_AS: Final[Mapping[str, type[np.generic]]] = {
-    "float32": np.float32,
-    "float64": np.float64,
-    "float16": np.float32,
-    "bfloat16": np.float32,
-    "int8": np.int8,
-    "uint8": np.uint8,
-}
-
 
 # Where a value lies: a field of a hash, or the keys that lead to it in a JSON document.
 Path: TypeAlias = str | tuple[str, ...]
@@ -93,7 +67,7 @@ Conditions: TypeAlias = Mapping[str, Any]
 
 
 def json_commands(
-    key: str,
+    key: bytes,
     values: Sequence[tuple[tuple[str, ...], Any]],
 ) -> list[Command]:
     """The commands that make the JSON document `key` hold `values` at their paths."""
@@ -118,17 +92,7 @@ class VectorField:
         Raises:
             ValueError: The vector cannot be stored; the message says why.
         """
-        cosine = self.metric == "cosine"
-        stored_as = STORED_AS[self.datatype]
-        if self.datatype in ("int8", "uint8"):
-            return whole_to_blob(vector, self.dims, stored_as, cosine=cosine)
-        is_single = self.datatype in ("float16", "bfloat16")
-        lengths = SINGLE_LENGTHS if is_single else DOUBLE_LENGTHS
-        if not cosine:
-            lengths = ANY_LENGTH
-        if self.datatype == "bfloat16":
-            return bfloat16_to_blob(vector, self.dims, lengths, cosine=cosine)
-        return floats_to_blob(vector, self.dims, stored_as, lengths, cosine=cosine)
+        return encode_vector(vector, self.dims, self.datatype, self.metric)
 
     def to_list(self, vector: Vector) -> list[Any]:
         """The numbers of a vector, for a JSON document.
@@ -136,22 +100,15 @@ class VectorField:
         Raises:
             ValueError: The vector cannot be stored; the message says why.
         """
-        blob = self.to_blob(vector)
-        if self.datatype == "bfloat16":
-            return bfloat16_to_list(blob)
-        return blob_to_list(blob, STORED_AS[self.datatype])
+        return blob_to_list(self.to_blob(vector), self.dims, self.datatype)
 
     def from_blob(self, blob: bytes | None) -> Any:
         """The vector in a hash; None where there is none of the right size."""
-        stored_as, read_as = STORED_AS[self.datatype], READ_AS[self.datatype]
-        size = self.dims * np.dtype(stored_as).itemsize
-        if self.datatype == "bfloat16":
-            return bfloat16_to_vector(blob, size)
-        return blob_to_vector(blob, size, stored_as, read_as)
+        return decode_vector(blob, self.dims, self.datatype)
 
     def from_numbers(self, numbers: Any) -> Any:
         """The vector in a JSON document; None where there is none of the right size."""
-        return numbers_to_vector(numbers, self.dims, READ_AS[self.datatype])
+        return decode_numbers(numbers, self.dims, self.datatype)
 
     def score(self, distance: float) -> float:
         """The score at a distance: more is nearer."""
@@ -195,7 +152,7 @@ class Index:
         values: Field → where a document holds it; without vectors, in any order.
         vectors: Vector field → how it is stored.
         returned: What searches return of a document, in the words of RETURN.
-        filters: Field that searches can filter by → its kind.
+        filters: Field that searches can filter by → how its labels are kept, or None for numbers.
     """
 
     name: str
@@ -205,11 +162,16 @@ class Index:
     values: Mapping[str, Path] = field(default_factory=dict)
     vectors: Mapping[str, VectorField]
     returned: tuple[str, ...] = ()
-    filters: Mapping[str, Literal["tag", "number"]] = field(default_factory=dict)
+    filters: Mapping[str, Labels | None] = field(default_factory=dict)
 
-    def document_id(self, key: str) -> str:
-        """Where the document of a key lies."""
-        return self.prefixes[0] + key
+    def document_id(self, key: str) -> bytes:
+        """Where a new document of a key lies.
+
+        Raises:
+            TypeError: The key is no text.
+            ValueError: Searches would lose a document of that key.
+        """
+        return document_key(self.prefixes[0], key)
 
     def key_of(self, document_id: str) -> str:
         """The key in the id of a document."""
@@ -230,15 +192,15 @@ class Index:
 
     def delete_command(self, key: str) -> Command:
         """DEL of one document."""
-        return ("DEL", self.document_id(key))
+        return document_command("DEL", self.prefixes[0], key)
 
     def get_command(self, key: str) -> Command:
         """HMGET of the values of one document, then of its vectors, or JSON.GET of it."""
         if self.storage == "json":
-            return ("JSON.GET", self.document_id(key))
+            return document_command("JSON.GET", self.prefixes[0], key)
         vectors = (vector.path for vector in self.stored_vectors.values())
         paths = (*self.values.values(), *vectors)
-        return ("HMGET", self.document_id(key), *map(str, paths))
+        return document_command("HMGET", self.prefixes[0], key, *map(str, paths))
 
     @property
     def stored_vectors(self) -> Mapping[str, VectorField]:
@@ -286,12 +248,12 @@ class Index:
         Raises:
             ValueError: An argument is out of range.
         """
-        check_count("knn_k", knn_k)
+        knn_k = whole_number("knn_k", knn_k, RESULTS_MAX)
         vector = self.vectors[field]
         own: tuple[str | int, ...] = ("knn_k", knn_k)
         options = ""
         if ef_runtime is not None:
-            check_count("ef_runtime", ef_runtime)
+            ef_runtime = whole_number("ef_runtime", ef_runtime, WHOLE_MAX)
             own = (*own, "ef_runtime", ef_runtime)
             options = " EF_RUNTIME $ef_runtime"
         filters = self._filters(conditions, where)
@@ -316,6 +278,7 @@ class Index:
         Raises:
             ValueError: An argument is out of range.
         """
+        check_many("queries", queries)
         rest = (knn_k, ef_runtime, conditions)
         return [self.knn(field, query, *rest, where=where) for query in queries]
 
@@ -334,7 +297,7 @@ class Index:
         Raises:
             ValueError: An argument is out of range.
         """
-        check_count("limit", limit)
+        limit = whole_number("limit", limit, RESULTS_MAX)
         vector = self.vectors[field]
         filters = self._filters(conditions, where)
         within = f"@{field}:[VECTOR_RANGE $radius $query_vec]"
@@ -351,9 +314,10 @@ class Index:
     ) -> Filters:
         filters = Filters()
         for name, wanted in (conditions or {}).items():
-            if self.filters[name] == "tag":
-                filters.tag(name, wanted)
-            else:
+            labels = self.filters[name]
+            if labels is None:
                 filters.number(name, wanted)
+            else:
+                filters.tag(name, wanted, labels)
         filters.where(where)
         return filters

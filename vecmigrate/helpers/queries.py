@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
 from collections.abc import (
+    Iterable,
+    Mapping,
     Sequence,
+    Set,
 )
+from dataclasses import dataclass
 from typing import Any, Final
 
-from vecmigrate.helpers.common import Command, NumericFilter, TagFilter
+from vecmigrate.helpers.common import Command, NumericFilter, TagFilter, as_bytes
+from vecmigrate.helpers.values import number_parameter, real_number, tag_parameter
 from vecmigrate.helpers.where import Where
 
 # The name under which queries return a distance.
 DISTANCE: Final = "__distance"
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """How the index keeps the labels of a tag field.
+
+    `separator` is where texts are split, empty where they are not (JSON without SEPARATOR); `index_empty`:
+    the field is INDEXEMPTY.
+    """
+
+    separator: str
+    index_empty: bool = False
 
 
 class Filters:
@@ -22,32 +41,56 @@ class Filters:
         self.clauses: list[str] = []
         self.params: list[str | bytes | float] = []
 
-    def tag(self, field: str, wanted: TagFilter | None) -> None:
-        """The field holds this label, or one of these."""
+    def tag(
+        self,
+        field: str,
+        wanted: TagFilter | None,
+        kept: Labels,
+    ) -> None:
+        """The field holds this label, or one of these.
+
+        Raises:
+            ValueError: No document can hold such a label; see `tag_parameter`.
+            TypeError: It is neither a label nor several.
+        """
         if wanted is None:
             return
-        labels = [wanted] if isinstance(wanted, str) else list(wanted)
-        if not labels:
+        if isinstance(wanted, Mapping):
+            raise TypeError(
+                f"the filter {field} is {type(wanted).__name__} (expected a label, or a list of labels)",
+            )
+        is_one = isinstance(wanted, str | bytes) or not isinstance(wanted, Iterable)
+        parameters = [
+            tag_parameter(field, label, kept.separator, index_empty=kept.index_empty)
+            for label in ([wanted] if is_one else wanted)
+        ]
+        if not parameters:
             raise ValueError(
                 f"the filter {field} has no labels (expected at least one, or None)",
             )
-        for label in labels:
-            if not isinstance(label, str) or not label.strip():
-                raise ValueError(
-                    f"the filter {field} has the label {label!r} (expected some text)",
-                )
-        # The server strips the labels of documents, but not those of queries.
-        names = " | ".join(self._param(label.strip()) for label in labels)
-        self.clauses.append(f"@{field}:{{{names}}}")
+        self.clauses.append(f"@{field}:{{{' | '.join(map(self._param, parameters))}}}")
 
     def number(self, field: str, wanted: NumericFilter | None) -> None:
-        """The field's number lies between the two, both included; None leaves a side open."""
+        """The field's number lies between the two, both included; None leaves a side open.
+
+        Raises:
+            ValueError: It is no such pair, or no number lies between the two.
+        """
         if wanted is None:
             return
-        low, high = wanted
-        smallest = -math.inf if low is None else float(low)
-        largest = math.inf if high is None else float(high)
-        if not smallest <= largest:
+        bounds: list[Any] = []
+        if not isinstance(wanted, str | bytes | Mapping | Set):
+            with contextlib.suppress(TypeError):
+                bounds = list(itertools.islice(wanted, 3))
+        if len(bounds) != 2:
+            raise ValueError(
+                f"the filter {field} is {type(wanted).__name__} (expected a pair of smallest and largest;"
+                " None leaves a side open)",
+            )
+        low, high = bounds
+        smallest = -math.inf if low is None else number_parameter(field, low)
+        largest = math.inf if high is None else number_parameter(field, high)
+        if not (smallest <= largest and smallest < math.inf and largest > -math.inf):
             raise ValueError(
                 f"the filter {field} is ({low}, {high}) (expected smallest, largest)",
             )
@@ -66,7 +109,7 @@ class Filters:
         # Before others, as `join_conditions` says.
         self.clauses.insert(0, wanted.render(self._param))
 
-    def _param(self, value: str | bytes | float) -> str:
+    def _param(self, value: bytes | float) -> str:
         name = f"filter_{len(self.params) // 2}"
         self.params += (name, value)
         return f"${name}"
@@ -85,32 +128,35 @@ def search_command(
     limit: int,
 ) -> Command:
     """FT.SEARCH for the `limit` nearest documents, with the fields to return."""
-    return (
+    words = (
         *("FT.SEARCH", index, query, "PARAMS", len(params), *params),
         *("SORTBY", DISTANCE, "ASC", "RETURN", len(returned) + 1, DISTANCE, *returned),
         *("LIMIT", 0, limit, "DIALECT", 2),
     )
+    return as_bytes(words)
 
 
 def search_radius(min_score: float) -> float:
     """The largest distance that has at least this score, where score = 1 - distance.
 
     Raises:
-        ValueError: No distance that the server knows has this score.
+        ValueError: It is no number, or no distance that the server knows has this score.
     """
-    if not -math.inf < min_score <= 1:
-        raise ValueError(f"min_score is {min_score} (expected at most 1)")
-    return 1 - min_score
+    score = real_number("min_score", min_score)
+    if not -math.inf < score <= 1:
+        raise ValueError(f"min_score is {score} (expected at most 1)")
+    return 1 - score
 
 
 def search_radius_l2(min_score: float) -> float:
     """The largest distance that has at least this score, where score = 1 / (1 + distance).
 
     Raises:
-        ValueError: No distance has this score.
+        ValueError: It is no number, or no distance has this score.
     """
-    if not 0 < min_score <= 1:
+    score = real_number("min_score", min_score)
+    if not 0 < score <= 1:
         raise ValueError(
-            f"min_score is {min_score} (expected more than 0 and at most 1)",
+            f"min_score is {score} (expected more than 0 and at most 1)",
         )
-    return 1 / min_score - 1
+    return 1 / score - 1

@@ -24,12 +24,14 @@ from vecmigrate.helpers.common import (
     StoreMany,
     StoreReport,
     T,
+    as_bytes,
     batches,
+    check_many,
     logger,
 )
 from vecmigrate.helpers.index import Index, ReadDocument, ReadHit, Search
 from vecmigrate.helpers.replies import doc_count
-from vecmigrate.helpers.values import as_str, number_parameter
+from vecmigrate.helpers.values import as_str, real_number
 
 # The shortest time to live in seconds, and the longest: a hundred years.
 MILLISECOND: Final = 0.001
@@ -48,6 +50,10 @@ while at <= #ARGV do
 end
 """
 
+# Replies come as bytes from any client: a vector is no text, and a text may be stored in UTF-8 whatever
+# encoding a client decodes with.
+AS_BYTES: Final = {NEVER_DECODE: True}
+
 
 async def pipelined(
     redis: AsyncRedis,
@@ -58,7 +64,7 @@ async def pipelined(
     """Send commands in one round trip, and give their replies in the same order."""
     pipeline = redis.pipeline(transaction=False)
     for command in commands:
-        pipeline.execute_command(*command)
+        pipeline.execute_command(*command, **AS_BYTES)
     return await pipeline.execute(raise_on_error=raise_on_error)
 
 
@@ -71,7 +77,7 @@ def pipelined_blocking(
     """The blocking twin of `pipelined`."""
     pipeline = redis.pipeline(transaction=False)
     for command in commands:
-        pipeline.execute_command(*command)
+        pipeline.execute_command(*command, **AS_BYTES)
     return pipeline.execute(raise_on_error=raise_on_error)
 
 
@@ -81,7 +87,7 @@ def expiry_command(document_id: str | bytes | float, ttl: float) -> Command:
     Raises:
         ValueError: `ttl` is no number of at least a millisecond, or none that a server takes.
     """
-    seconds = number_parameter("ttl", ttl)
+    seconds = real_number("ttl", ttl)
     if seconds == math.inf:
         return ("PERSIST", document_id)
     if not MILLISECOND <= seconds <= LONGEST_TTL:
@@ -135,6 +141,7 @@ async def store_many(
     batch_size: int,
 ) -> StoreReport:
     """Store items batch by batch; those that cannot be stored are in the report."""
+    check_many("items", items)
     work = StoreMany(encode, key_name, batch_size)
     async for item in each(items):
         if work.add(item):
@@ -151,6 +158,7 @@ def store_many_blocking(
     batch_size: int,
 ) -> StoreReport:
     """The blocking twin of `store_many`."""
+    check_many("items", items)
     work = StoreMany(encode, key_name, batch_size)
     for item in items:
         if work.add(item):
@@ -176,9 +184,7 @@ async def get(
     read: ReadDocument[T],
 ) -> T | None:
     """The document of a key; None where there is none."""
-    # A blob is no text, so a client that decodes replies must not decode this one.
-    options = {} if index.storage == "json" else {NEVER_DECODE: True}
-    reply = await redis.execute_command(*index.get_command(key), **options)
+    reply = await redis.execute_command(*index.get_command(key), **AS_BYTES)
     return index.document(key, reply, read)
 
 
@@ -189,8 +195,7 @@ def get_blocking(
     read: ReadDocument[T],
 ) -> T | None:
     """The blocking twin of `get`."""
-    options = {} if index.storage == "json" else {NEVER_DECODE: True}
-    reply = redis.execute_command(*index.get_command(key), **options)
+    reply = redis.execute_command(*index.get_command(key), **AS_BYTES)
     return index.document(key, reply, read)
 
 
@@ -212,7 +217,7 @@ async def delete_many(
 ) -> int:
     """Delete the documents of these keys, and say how many there were."""
     deleted = 0
-    for batch in batches(keys, batch_size):
+    for batch in batches("keys", keys, batch_size):
         deleted += sum(await pipelined(redis, map(index.delete_command, batch)))
     return deleted
 
@@ -225,7 +230,7 @@ def delete_many_blocking(
 ) -> int:
     """The blocking twin of `delete_many`."""
     deleted = 0
-    for batch in batches(keys, batch_size):
+    for batch in batches("keys", keys, batch_size):
         deleted += sum(pipelined_blocking(redis, map(index.delete_command, batch)))
     return deleted
 
@@ -233,7 +238,7 @@ def delete_many_blocking(
 async def find(redis: AsyncRedis, search: Search, read: ReadHit[T]) -> list[T]:
     """What a search finds; nothing on errors of Redis, if the index is told so."""
     try:
-        reply = await redis.execute_command(*search.command)
+        reply = await redis.execute_command(*search.command, **AS_BYTES)
     except RedisError as error:
         note_failure(search, error)
         return []
@@ -243,7 +248,7 @@ async def find(redis: AsyncRedis, search: Search, read: ReadHit[T]) -> list[T]:
 def find_blocking(redis: BlockingRedis, search: Search, read: ReadHit[T]) -> list[T]:
     """The blocking twin of `find`."""
     try:
-        reply = redis.execute_command(*search.command)
+        reply = redis.execute_command(*search.command, **AS_BYTES)
     except RedisError as error:
         note_failure(search, error)
         return []
@@ -303,13 +308,15 @@ def note_failure(search: Search, error: Exception) -> None:
 
 async def iterate(redis: AsyncRedis, index: Index) -> AsyncIterator[str]:
     """The keys that have documents, as SCAN comes across them."""
-    async for key in redis.scan_iter(match=index.scan_pattern, count=SCAN_COUNT):
+    pattern = index.scan_pattern.encode()
+    async for key in redis.scan_iter(match=pattern, count=SCAN_COUNT, **AS_BYTES):
         yield as_str(key).removeprefix(index.prefixes[0])
 
 
 def iterate_blocking(redis: BlockingRedis, index: Index) -> Iterator[str]:
     """The blocking twin of `iterate`."""
-    for key in redis.scan_iter(match=index.scan_pattern, count=SCAN_COUNT):
+    pattern = index.scan_pattern.encode()
+    for key in redis.scan_iter(match=pattern, count=SCAN_COUNT, **AS_BYTES):
         yield as_str(key).removeprefix(index.prefixes[0])
 
 
@@ -334,7 +341,7 @@ async def redisearch_index_doc_count(redis: AsyncRedis, index_name: str) -> int:
         `num_docs` of FT.INFO; -1 on any failure, such as a missing index or a server that is away.
     """
     try:
-        reply = await redis.execute_command("FT.INFO", index_name)
+        reply = await redis.execute_command(*as_bytes(("FT.INFO", index_name)))
     except Exception:  # the contract: whatever fails, the count is -1
         logger.debug("FT.INFO of %s failed", index_name, exc_info=True)
         return -1
@@ -344,7 +351,7 @@ async def redisearch_index_doc_count(redis: AsyncRedis, index_name: str) -> int:
 def redisearch_index_doc_count_blocking(redis: BlockingRedis, index_name: str) -> int:
     """The blocking twin of `redisearch_index_doc_count`."""
     try:
-        reply = redis.execute_command("FT.INFO", index_name)
+        reply = redis.execute_command(*as_bytes(("FT.INFO", index_name)))
     except Exception:  # as above
         logger.debug("FT.INFO of %s failed", index_name, exc_info=True)
         return -1

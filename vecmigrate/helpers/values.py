@@ -46,7 +46,7 @@ LABEL_BYTES_MAX: Final = 4096
 JSON_DEPTH_MAX: Final = 127
 
 
-JSON_WHOLE_RANGE: Final = (-(2**63), 2**64 - 1)
+JSON_WHOLE: Final = (-(2**63), 2**64 - 1)
 
 
 # A text that may hold a whole number outside of that range.
@@ -101,6 +101,17 @@ def document_key(prefix: str, key: str) -> bytes:
             f"the key {'holds NUL' if name else 'is empty'} (expected some text without NUL)",
         )
     return prefix.encode() + name
+
+
+def document_command(name: str, prefix: str, key: str, *words: str) -> Command:
+    """A command about one document, which may have been written by others."""
+    if not isinstance(key, str):
+        raise TypeError(f"the key is {type(key).__name__} (expected text)")
+    return (
+        name,
+        prefix.encode() + utf8("the key", key),
+        *(word.encode() for word in words),
+    )
 
 
 def encode_text(
@@ -168,10 +179,9 @@ def json_tags(
     if isinstance(value, list | tuple | set | frozenset):
         labels = label_list(field, value, separator, index_empty=index_empty)
         return [json_text(field, label) for label in labels]
+    text = encode_text(field, value, default)
     if separator:
-        text = encode_tags(field, value, separator, default)
-    else:
-        text = encode_text(field, value, default)
+        text = encode_tags(field, text, separator)
     return None if text is None else json_text(field, text)
 
 
@@ -224,18 +234,21 @@ def tag_parameter(
 
     Args:
         field: The field's name, for messages.
-        label: A text, or what else is stored as one: a number, True or False.
+        label: A text; bytes stand for themselves.
         separator: At which the field's labels are split; empty where they are not (JSON without SEPARATOR).
         index_empty: The field is INDEXEMPTY.
 
     Raises:
-        ValueError: No document can hold this label: it is empty, too long, or holds NUL or the separator.
+        ValueError: No document can hold this label: it is no text, is empty or too long, or holds NUL or the
+            separator.
     """
-    text = encode_text(field, label)
-    if text is None:
-        raise ValueError(f"the filter {field} has the label None (expected some text)")
+    if not isinstance(label, str | bytes):
+        raise ValueError(
+            f"the filter {field} has the label {label!r} (expected some text)",
+        )
+    text = encode_text(field, label) or b""
     if separator:
-        # The server strips the labels of documents in ASCII alone, as `bytes.strip` does, not those of queries.
+        # The server strips the labels of documents, in ASCII alone as `bytes.strip`, not those of queries.
         text = text.strip()
         check_label(field, text)
         if separator.encode() in text:
@@ -257,20 +270,19 @@ def number_parameter(field: str, value: Any) -> float:
     Raises:
         ValueError: It is no number, NaN, or too large for a double. The message names the field.
     """
+    return real_number(f"a bound of the filter {field}", value)
+
+
+def real_number(what: str, value: Any) -> float:
+    """`value` as a double, infinity included; raises ValueError where it is none."""
+    if not isinstance(value, Real | np.bool_):
+        raise ValueError(f"{what} is {type(value).__name__} (expected a number)")
     try:
-        if not isinstance(value, Real | np.bool_):
-            raise ValueError
         number = float(value)
     except OverflowError:
-        raise ValueError(
-            f"the filter {field} has a number that is too large for a double (expected None for no limit)",
-        ) from None
-    except ValueError:
-        raise ValueError(
-            f"the filter {field} has {type(value).__name__} as a bound (expected a number)",
-        ) from None
+        raise ValueError(f"{what} is too large for a double (expected less)") from None
     if math.isnan(number):
-        raise ValueError(f"the filter {field} has NaN (expected a number)")
+        raise ValueError(f"{what} is nan (expected a number)")
     return number
 
 
@@ -371,9 +383,8 @@ def encode_shape(
     if point is not None:
         is_shape = len(shape_points(point)) == 1
     else:
-        is_shape = rings is not None and all(
-            len(set(shape_points(ring))) > 2 for ring in RING.findall(rings)
-        )
+        lines = [shape_points(ring) for ring in RING.findall(rings or b"")]
+        is_shape = bool(lines) and all(len(set(line)) > 2 for line in lines)
     if not is_shape:
         raise ValueError(
             f"field {field!r}: the value is no shape that the index can read"
@@ -406,7 +417,7 @@ def encode_json(field: str, value: Any) -> bytes | None:
     if value is None:
         return None
     return json_bytes(
-        f"field {field!r}: ",
+        f"field {field!r}",
         dict(value) if isinstance(value, Mapping) else value,
     )
 
@@ -414,17 +425,14 @@ def encode_json(field: str, value: Any) -> bytes | None:
 def json_bytes(where: str, value: Any) -> bytes:
     """Compact JSON in UTF-8; raises as `encode_json`, with `where` before the message."""
     try:
-        return str.encode(COMPACT.encode(value))
-    except UnicodeEncodeError:
-        raise ValueError(
-            f"{where}it holds half a surrogate pair (expected whole characters)",
-        ) from None
+        text = COMPACT.encode(value)
     except ValueError as error:
-        raise ValueError(f"{where}{error}") from error
+        raise ValueError(f"{where}: {error}") from error
     except RecursionError:
         raise ValueError(
-            f"{where}arrays and objects lie too deep in each other (expected less deep JSON)",
+            f"{where}: arrays and objects lie too deep in each other (expected less deep JSON)",
         ) from None
+    return utf8(f"{where}: the JSON", text)
 
 
 def check_metadata(metadata: Any) -> None:
@@ -469,12 +477,10 @@ def json_set_command(
             for name in path[:-1]:
                 parent = parent.setdefault(name, {})
             parent[path[-1]] = value
-    text = json_bytes("the document cannot be stored: ", document)
+    text = json_bytes("the document cannot be stored", document)
     # Both are rare, and can be ruled out fast.
-    if (
-        text.count(b"[") + text.count(b"{") > JSON_DEPTH_MAX
-        or MANY_DIGITS.search(text) is not None
-    ):
+    is_deep = text.count(b"[") + text.count(b"{") > JSON_DEPTH_MAX
+    if is_deep or MANY_DIGITS.search(text) is not None:
         check_json(document, JSON_DEPTH_MAX)
     return ("JSON.SET", key, "$", text)
 
@@ -489,9 +495,7 @@ def check_json(value: Any, depth: int) -> None:
             )
         for inner in value.values() if isinstance(value, Mapping) else value:
             check_json(inner, depth - 1)
-    elif isinstance(value, int) and not (
-        JSON_WHOLE_RANGE[0] <= value <= JSON_WHOLE_RANGE[1]
-    ):
+    elif isinstance(value, int) and not JSON_WHOLE[0] <= value <= JSON_WHOLE[1]:
         raise ValueError(
             "the document cannot be stored: a whole number is out of the range of 64 bits"
             " (expected a smaller one, or a text)",

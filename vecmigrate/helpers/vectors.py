@@ -1,7 +1,15 @@
-"""Vectors on their way into a document or a query, and back."""
+"""Vectors as the server stores them, and the reasons why some may not be stored.
+
+A vector is accepted as a whole or refused with a reason; nothing is repaired. Two things must never reach
+the server. A blob of the wrong size is left out of the index without an error. And under cosine a vector
+without a direction poisons the answers to everybody: the server divides by its length, the distance is NaN,
+and NaN is sorted first. That is so for zero, and for every vector whose length leaves the range of the
+numbers that the server computes it in.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -9,26 +17,129 @@ import numpy.typing as npt
 
 from vecmigrate.helpers.common import Vector
 
-# Squared lengths that a server can divide by: it adds them up in doubles for float32 and float64, and in
-# single precision for the 16-bit types. Outside, a cosine distance is NaN, or 1 from everything.
-DOUBLE_LENGTHS: Final = (
-    float(np.finfo(np.float64).smallest_normal),
-    float(np.finfo(np.float64).max),
-)
+# How each datatype lies in memory. numpy has no bfloat16: its bits are the upper half of a float32.
+STORED_AS: Final[dict[str, np.dtype[Any]]] = {
+    "float32": np.dtype("<f4"),
+    "float64": np.dtype("<f8"),
+    "float16": np.dtype("<f2"),
+    "bfloat16": np.dtype("<u2"),
+    "int8": np.dtype("i1"),
+    "uint8": np.dtype("u1"),
+}
 
 
-SINGLE_LENGTHS: Final = (
+# As what its numbers are given back: 16 bits in float32, which holds each exactly.
+READ_AS: Final[dict[str, type[np.generic]]] = {
+    "float32": np.float32,
+    "float64": np.float64,
+    "float16": np.float32,
+    "bfloat16": np.float32,
+    "int8": np.int8,
+    "uint8": np.uint8,
+}
+
+
+WHOLE_RANGES: Final = {"int8": (-128, 127), "uint8": (0, 255)}
+
+
+# The squared lengths whose roots the server divides by correctly under cosine. Measured on RediSearch 2.10.5:
+# for the 16-bit types the sum of squares is a float; for float32 it is a double and its root a float; for
+# float64 both are doubles. Below the smallest normal number distances are wrong, then NaN; above the largest
+# they are 1 from everything.
+FLOAT: Final = (
     float(np.finfo(np.float32).smallest_normal),
     float(np.finfo(np.float32).max),
 )
+
+
+SQUARED_LENGTHS: Final[dict[str, tuple[float, float]]] = {
+    "float32": (FLOAT[0] ** 2, FLOAT[1] ** 2),
+    "float64": (
+        float(np.finfo(np.float64).smallest_normal),
+        float(np.finfo(np.float64).max),
+    ),
+    "float16": FLOAT,
+    "bfloat16": FLOAT,
+    "int8": (1.0, math.inf),
+    "uint8": (1.0, math.inf),
+}
 
 
 # Squared lengths well within all limits, however roughly they are added up.
 SURELY_FINE: Final = (1e-30, 1e30)
 
 
-# Where the metric needs no direction, a finite sum says that all numbers are finite.
-ANY_LENGTH: Final = (0.0, float(np.finfo(np.float64).max))
+def encode_vector(vector: Vector, dims: int, datatype: str, metric: str) -> bytes:
+    """The bytes of one vector, for a field or a query: `dims` little-endian numbers of `datatype`.
+
+    Args:
+        vector: Real numbers, shape (dims,): an array of any integer or floating dtype, a list or a tuple.
+        dims: How many numbers the index expects.
+        datatype: What each is stored as; floats are rounded to nearest, ties to even.
+        metric: How the index compares; `cosine` takes no vector without a direction.
+
+    Raises:
+        ValueError: The vector has another shape or size, is not made of real numbers (text, objects,
+            booleans and complex numbers are not), has masked numbers, holds NaN or infinity, does not fit
+            `datatype`, or has no direction under cosine. The message says which.
+    """
+    dtype = STORED_AS[datatype]
+    if (
+        type(vector) is np.ndarray
+        and vector.dtype == dtype
+        and vector.shape == (dims,)
+        and vector.itemsize > 2
+        and SURELY_FINE[0] < np.vdot(vector, vector) < SURELY_FINE[1]
+    ):
+        # Most vectors are of the stored type already, and of a length that leaves no doubt.
+        return vector.tobytes()
+    numbers = as_numbers(vector, dims)
+    stored = to_stored(numbers, datatype)
+    kept = widened(stored, datatype)
+    with np.errstate(all="ignore"):
+        wide = kept.astype(np.float64)
+        squared = float(wide @ wide)
+        is_same = datatype not in WHOLE_RANGES or (numbers == kept).all()
+    low, high = SQUARED_LENGTHS[datatype]
+    if not is_same or not low <= squared <= high:
+        reason = vector_reason(numbers, kept, squared, datatype, metric)
+        if reason is not None:
+            raise ValueError(reason)
+    return stored.tobytes()
+
+
+def encode_vectors(
+    matrix: npt.NDArray[Any],
+    datatype: str,
+    metric: str,
+) -> tuple[list[bytes], list[str | None]]:
+    """The bytes of many vectors at once, and for each the reason why it cannot be stored, or None.
+
+    Args:
+        matrix: Real numbers, shape (n, dims), any integer or floating dtype.
+        datatype: What each number is stored as.
+        metric: How the index compares.
+
+    Returns:
+        n blobs and n reasons, in the order of the rows. The blob of a row that has a reason is meaningless.
+    """
+    stored = to_stored(matrix, datatype)
+    width = stored.itemsize * matrix.shape[1]
+    packed = stored.tobytes()
+    blobs = [packed[start : start + width] for start in range(0, len(packed), width)]
+    kept = widened(stored, datatype)
+    with np.errstate(all="ignore"):
+        wide = kept.astype(np.float64)
+        squared = np.einsum("ij,ij->i", wide, wide)
+        low, high = SQUARED_LENGTHS[datatype]
+        good = (squared >= low) & (squared <= high)
+        if datatype in WHOLE_RANGES:
+            good &= (matrix == kept).all(axis=1)
+    reasons: list[str | None] = [None] * len(matrix)
+    for row in np.flatnonzero(~good):
+        numbers, length = matrix[row], float(squared[row])
+        reasons[row] = vector_reason(numbers, kept[row], length, datatype, metric)
+    return blobs, reasons
 
 
 def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
@@ -41,8 +152,14 @@ def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
         raise ValueError(
             f"the vector is {type(vector).__name__} (expected {dims} real numbers)",
         )
-    if isinstance(vector, list | tuple) and bool in set(map(type, vector)):
+    kinds = set(map(type, vector)) if isinstance(vector, list | tuple) else set()
+    if any(issubclass(kind, bool | np.bool_) for kind in kinds):
         raise ValueError(f"the vector holds booleans (expected {dims} real numbers)")
+    holds_masked = any(issubclass(kind, np.ma.MaskedArray) for kind in kinds)
+    if holds_masked or np.ma.is_masked(vector):
+        raise ValueError(
+            f"the vector has masked numbers (expected {dims} real numbers; fill them in first)",
+        )
     try:
         numbers: npt.NDArray[Any] = np.asarray(vector)
     except (ValueError, TypeError, OverflowError) as error:
@@ -53,177 +170,94 @@ def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
         raise ValueError(f"the vector has shape {numbers.shape} (expected ({dims},))")
     if numbers.shape[0] != dims:
         raise ValueError(f"the vector has {numbers.shape[0]} numbers (expected {dims})")
-    if numbers.dtype.kind in "fiu":
-        return numbers
     if numbers.dtype.name == "bfloat16":  # of the package ml_dtypes
         return numbers.astype(np.float32)
-    raise ValueError(f"the vector is of dtype {numbers.dtype} (expected real numbers)")
-
-
-def floats_to_blob(
-    vector: Vector,
-    dims: int,
-    dtype: str,
-    lengths: tuple[float, float],
-    *,
-    cosine: bool,
-) -> bytes:
-    """The bytes of a vector of floating-point numbers.
-
-    Args:
-        vector: Real numbers, shape (dims,).
-        dims: How many numbers the index expects.
-        dtype: numpy's name of what each is stored as, with the byte order.
-        lengths: The smallest and largest squared length that need no closer look.
-        cosine: The index compares by cosine, so a vector needs a direction.
-
-    Raises:
-        ValueError: The vector cannot be stored; the message says why.
-    """
-    if (
-        type(vector) is np.ndarray
-        and vector.dtype == dtype
-        and vector.shape == (dims,)
-        and vector.itemsize > 2
-        and SURELY_FINE[0] < vector.dot(vector) < SURELY_FINE[1]
-    ):
-        # Most vectors are of the stored type already, and of a length that leaves no doubt.
-        return vector.tobytes()
-    numbers = as_numbers(vector, dims)
-    with np.errstate(all="ignore"):
-        stored = numbers.astype(dtype)
-        wide = stored.astype(np.float64)
-        squared = float(wide @ wide)
-    if not lengths[0] <= squared <= lengths[1]:
-        check_floats(
-            numbers,
-            stored,
-            squared,
-            np.dtype(dtype).name,
-            lengths,
-            cosine=cosine,
-        )
-    return stored.tobytes()
-
-
-def bfloat16_to_blob(
-    vector: Vector,
-    dims: int,
-    lengths: tuple[float, float],
-    *,
-    cosine: bool,
-) -> bytes:
-    """The bytes of a vector of bfloat16, the upper halves of float32: as `floats_to_blob`."""
-    numbers = as_numbers(vector, dims)
-    with np.errstate(all="ignore"):
-        bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32)
-        # Adding just under half of the dropped part, and its last kept bit, rounds ties to even.
-        halves = ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype("<u2")
-        stored = (halves.astype(np.uint32) << 16).view(np.float32)
-        wide = stored.astype(np.float64)
-        squared = float(wide @ wide)
-    if not lengths[0] <= squared <= lengths[1]:
-        check_floats(numbers, stored, squared, "bfloat16", lengths, cosine=cosine)
-    return halves.tobytes()
-
-
-def check_floats(
-    numbers: npt.NDArray[Any],
-    stored: npt.NDArray[Any],
-    squared: float,
-    datatype: str,
-    lengths: tuple[float, float],
-    *,
-    cosine: bool,
-) -> None:
-    """Raise ValueError with the reason if `numbers`, kept as `stored`, would spoil the index."""
-    if np.isnan(numbers).any():
-        raise ValueError("the vector holds NaN (expected finite numbers)")
-    if np.isinf(numbers).any():
-        raise ValueError("the vector holds infinity (expected finite numbers)")
-    too_large = np.isinf(stored)
-    if too_large.any():
+    if numbers.dtype.kind not in "fiu":
         raise ValueError(
-            f"the vector holds {numbers[too_large][0]} (expected numbers in the range of {datatype})",
+            f"the vector is of dtype {numbers.dtype} (expected real numbers)",
         )
-    if not cosine:
-        return
-    shortest, longest = lengths
-    if not stored.any():
-        how = f"becomes zero as {datatype}" if numbers.any() else "is zero"
-        raise ValueError(
-            f"the vector {how} (expected a direction, since the metric is cosine)",
-        )
-    if squared < shortest:
-        raise ValueError(
-            f"the vector is too short (expected a squared length of at least {shortest:.3g} for cosine)",
-        )
-    raise ValueError(
-        f"the vector is too long (expected a squared length of at most {longest:.3g} for cosine)",
-    )
-
-
-def whole_to_blob(vector: Vector, dims: int, dtype: str, *, cosine: bool) -> bytes:
-    """The bytes of a vector of int8 or uint8 (`dtype`, numpy's name).
-
-    Raises:
-        ValueError: The vector cannot be stored; the message says why.
-    """
-    numbers = as_numbers(vector, dims)
-    with np.errstate(all="ignore"):
-        stored = numbers.astype(dtype)
-    if not np.equal(numbers, stored).all():
-        if np.isnan(numbers).any():
-            raise ValueError("the vector holds NaN (expected finite numbers)")
-        if np.isinf(numbers).any():
-            raise ValueError("the vector holds infinity (expected finite numbers)")
-        changed = numbers[numbers != stored]
-        limits = np.iinfo(stored.dtype)
-        raise ValueError(
-            f"the vector holds {changed[0]} (expected whole numbers from {limits.min} to {limits.max}"
-            f" for {stored.dtype.name})",
-        )
-    if cosine and not stored.any():
-        raise ValueError(
-            "the vector is zero (expected a direction, since the metric is cosine)",
-        )
-    return stored.tobytes()
-
-
-def blob_to_vector(
-    blob: bytes | None,
-    size: int,
-    dtype: str,
-    wide: type[np.generic],
-) -> Any:
-    """The numbers of a stored vector, or None where `blob` is missing or has not `size` bytes."""
-    if blob is None or len(blob) != size:
-        return None
-    return np.frombuffer(blob, dtype=dtype).astype(wide)
-
-
-def bfloat16_to_vector(blob: bytes | None, size: int) -> Any:
-    """The numbers of a stored vector of bfloat16 as float32, or None: as `blob_to_vector`."""
-    if blob is None or len(blob) != size:
-        return None
-    return (np.frombuffer(blob, dtype="<u2").astype(np.uint32) << 16).view(np.float32)
-
-
-def numbers_to_vector(numbers: Any, dims: int, dtype: type[np.generic]) -> Any:
-    """The numbers in a JSON document as an array, or None where there are not `dims` of them."""
-    if not isinstance(numbers, list) or len(numbers) != dims:
-        return None
-    return np.array(numbers, dtype=dtype)
-
-
-def blob_to_list(blob: bytes, dtype: str) -> list[Any]:
-    """The numbers of a blob, for a JSON document."""
-    numbers: list[Any] = np.frombuffer(blob, dtype=dtype).tolist()
     return numbers
 
 
-def bfloat16_to_list(blob: bytes) -> list[Any]:
-    """The numbers of a blob of bfloat16, for a JSON document."""
-    halves = np.frombuffer(blob, dtype="<u2").astype(np.uint32)
-    numbers: list[Any] = (halves << 16).view(np.float32).tolist()
+def to_stored(numbers: npt.NDArray[Any], datatype: str) -> npt.NDArray[Any]:
+    """Numbers cast to what is stored, in the same shape. What does not fit shows when it is read back."""
+    with np.errstate(all="ignore"):
+        if datatype != "bfloat16":
+            return numbers.astype(STORED_AS[datatype])
+        bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32)
+        # Adding just under half of the dropped part, and its last kept bit, rounds ties to even.
+        halves = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
+        return halves.astype(STORED_AS[datatype])
+
+
+def widened(stored: npt.NDArray[Any], datatype: str) -> npt.NDArray[Any]:
+    """Stored numbers as numpy can compute with them: bfloat16 as float32, all else as it is."""
+    if datatype != "bfloat16":
+        return stored
+    return (stored.astype(np.uint32) << 16).view(np.float32)
+
+
+def vector_reason(
+    numbers: npt.NDArray[Any],
+    kept: npt.NDArray[Any],
+    squared: float,
+    datatype: str,
+    metric: str,
+) -> str | None:
+    """Why `numbers`, shape (dims,), cannot be stored as `kept`, or None; the most serious reason first."""
+    if np.isnan(numbers).any():
+        return "the vector holds NaN (expected finite numbers)"
+    if np.isinf(numbers).any():
+        return "the vector holds infinity (expected finite numbers)"
+    expected = f"numbers in the range of {datatype}"
+    if datatype in WHOLE_RANGES:
+        smallest, largest = WHOLE_RANGES[datatype]
+        expected = f"whole numbers from {smallest} to {largest} for {datatype}"
+        changed = numbers[numbers != kept]
+    else:
+        changed = numbers[np.isinf(kept)]
+    if changed.size:
+        return f"the vector holds {changed[0]} (expected {expected})"
+    if metric != "cosine":
+        return None
+    if not kept.any():
+        how = f"becomes zero as {datatype}" if numbers.any() else "is zero"
+        return f"the vector {how} (expected a direction, since the metric is cosine)"
+    low, high = SQUARED_LENGTHS[datatype]
+    if low <= squared <= high:
+        return None
+    how, limit = ("short", "least") if squared < low else ("long", "most")
+    length = f"a squared length of at {limit} {low if squared < low else high:.3g}"
+    return f"the vector is too {how} (expected {length} for cosine)"
+
+
+def decode_vector(blob: bytes | None, dims: int, datatype: str) -> Any:
+    """The numbers of a stored vector: shape (dims,), in the machine's byte order, writable.
+
+    None where `blob` is missing or is not `dims` numbers long.
+    """
+    stored_as = STORED_AS[datatype]
+    if blob is None or len(blob) != dims * stored_as.itemsize:
+        return None
+    stored = np.frombuffer(blob, dtype=stored_as)
+    with np.errstate(all="ignore"):
+        return widened(stored, datatype).astype(READ_AS[datatype])
+
+
+def decode_numbers(numbers: Any, dims: int, datatype: str) -> Any:
+    """The numbers in a JSON document as an array: as `decode_vector`; None where they are no such numbers."""
+    if not isinstance(numbers, list) or len(numbers) != dims:
+        return None
+    if not all(type(number) is float or type(number) is int for number in numbers):
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            return np.array(numbers, dtype=READ_AS[datatype])
+    except OverflowError:
+        return None
+
+
+def blob_to_list(blob: bytes, dims: int, datatype: str) -> list[Any]:
+    """The numbers of a blob that `encode_vector` made, for a JSON document."""
+    numbers: list[Any] = decode_vector(blob, dims, datatype).tolist()
     return numbers

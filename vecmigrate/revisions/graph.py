@@ -9,14 +9,13 @@ Nothing here reads files or knows of Redis: `applied` is whatever the ledger say
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
 from vecmigrate.errors import RevisionError
 from vecmigrate.revisions.identifiers import (
-    RESERVED,
     backward,
+    check_name,
     forward,
     listed,
     named,
@@ -24,8 +23,6 @@ from vecmigrate.revisions.identifiers import (
     parse,
     walk,
 )
-
-_NAME = re.compile(r"[^\s@:+\-]+")
 
 
 class Node(Protocol):
@@ -78,7 +75,7 @@ class RevisionGraph:
         wanted: dict[str, tuple[str, ...]] = {}
         labels: dict[str, str] = {}
         for node in nodes:
-            _check_name("revision id", node.revision)
+            check_name("revision id", node.revision)
             if node.revision in parents:
                 raise RevisionError(
                     f"revision {node.revision!r} exists twice", hint="give one of the two scripts a new id"
@@ -86,7 +83,7 @@ class RevisionGraph:
             parents[node.revision] = tuple(dict.fromkeys(node.down_revision))
             wanted[node.revision] = node.depends_on
             for label in node.branch_labels:
-                _check_name("branch label", label)
+                check_name("branch label", label)
                 if label in labels:
                     raise RevisionError(
                         f"branch label {label!r} is on {labels[label]!r} and on {node.revision!r} "
@@ -322,14 +319,6 @@ class RevisionGraph:
                     f"no script defines revision {revision!r}",
                     hint=nearest(revision, self._parents) or "restore the script that did",
                 )
-
-
-def _check_name(what: str, name: str) -> None:
-    if not _NAME.fullmatch(name) or name in RESERVED:
-        raise RevisionError(
-            f"{what} {name!r} is not allowed (expected no space, '@', ':', '+' or '-', and none of "
-            f"{', '.join(RESERVED)})"
-        )
 
 
 def _dependency(revision: str, wanted: str, parents: Mapping[str, object], labels: Mapping[str, str]) -> str:

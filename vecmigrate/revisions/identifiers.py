@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 RESERVED = ("head", "heads", "base", "current")
 
+# They become parts of file names, keys and names of indexes.
+_NAME = re.compile(r"(?!\.)[\w.]{1,64}")
+_MAX_BYTES = 128
+
 _IDENTIFIER = re.compile(r"(?:(?P<label>[^@]+)@)?(?P<name>[^@+\-]*)(?P<steps>[+-]\d+)?")
 
 
@@ -35,6 +39,16 @@ class Identifier(NamedTuple):
     def relative(self) -> bool:
         """Whether it counts from what is applied."""
         return self.name in ("", "current")
+
+
+def check_name(what: str, name: str) -> None:
+    """Raise RevisionError where `name` cannot be a revision id or a branch label, which is `what`."""
+    if not _NAME.fullmatch(name) or len(name.encode()) > _MAX_BYTES or name in RESERVED:
+        shown = repr(name) if len(name) <= 64 else f"{name[:40]!r}…"
+        raise RevisionError(
+            f"{what} {shown} is not allowed (expected up to 64 letters, digits, '_' and '.', and none of "
+            f"{', '.join(RESERVED)})"
+        )
 
 
 def needs_applied(identifier: str) -> bool:

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from vecmigrate.errors import ScriptError, VecmigrateError
+from vecmigrate.errors import RevisionError, ScriptError, VecmigrateError
+from vecmigrate.files import read_file
+from vecmigrate.revisions.identifiers import check_name
 from vecmigrate.revisions.user_code import ENDS, UserCodeFault, call_user_code, what_happened
 
 _NAMES = ("revision", "down_revision", "branch_labels", "depends_on")
@@ -88,6 +90,10 @@ def read_script(path: Path) -> Script:
         raise ScriptError(f"{display_path(path)}:{error.lineno or 1}: {error.msg}") from error
     except ValueError as error:  # ast refuses null bytes this way on some versions
         raise ScriptError(f"{display_path(path)}:1: not Python source ({error})") from error
+    except (RecursionError, MemoryError) as error:
+        raise ScriptError(
+            f"{display_path(path)}:1: an expression is nested too deeply (expected what Python can parse)"
+        ) from error
 
     assigned = {name: value for name, value in _assignments(tree) if name in _NAMES}
     if "revision" not in assigned:
@@ -98,6 +104,10 @@ def read_script(path: Path) -> Script:
     revision = _literal(path, "revision", assigned["revision"])
     if not isinstance(revision, str) or not revision:
         raise _wrong(path, "revision", assigned["revision"], "a string that is not empty")
+    try:
+        check_name("revision id", revision)
+    except RevisionError as error:
+        raise ScriptError(f"{display_path(path)}:{assigned['revision'].lineno}: {error.message}") from error
 
     functions = {
         node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
@@ -212,7 +222,7 @@ def display_path(path: Path) -> str:
 
 def _read_text(path: Path) -> str:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ScriptError(f"{display_path(path)}:1: not UTF-8 (byte {error.start})") from error
     except OSError as error:

@@ -39,17 +39,37 @@ def observe(spec: IndexSpec, documents: Mapping[str, Mapping[str, Any]]) -> tupl
                 f"`key: {item.name}` and `from: key` say so"
             )
         if isinstance(item, VectorField) and spec.index.storage == "hash":
-            wrong = sum(
-                len(document[item.path]) != item.blob_size
-                for document in documents.values()
-                if item.path in document
-            )
-            if wrong:
-                texts.append(
-                    f"field {item.name!r}: in {wrong} of {count} documents looked at it is not "
-                    f"{item.blob_size} bytes long, and the index leaves those out"
-                )
+            texts += _about_vectors(item, [document.get(item.path) for document in documents.values()])
     return tuple(texts)
+
+
+def _about_vectors(item: VectorField, blobs: Sequence[bytes | None]) -> list[str]:
+    """What is wrong with stored vectors, of which None are absent."""
+    # Imported here, since it takes numpy.
+    from vecmigrate.helpers.vectors import decode_vector, encode_vector
+
+    held = [blob for blob in blobs if blob is not None]
+    texts = []
+    wrong = sum(len(blob) != item.blob_size for blob in held)
+    if wrong:
+        texts.append(
+            f"field {item.name!r}: in {wrong} of {len(blobs)} documents looked at it is not "
+            f"{item.blob_size} bytes long, and the index leaves those out"
+        )
+    reasons = []
+    for blob in held:
+        if len(blob) == item.blob_size:
+            try:
+                vector = decode_vector(blob, item.dims, item.datatype)
+                encode_vector(vector, item.dims, item.datatype, item.metric)
+            except ValueError as error:
+                reasons.append(str(error))
+    if reasons:
+        texts.append(
+            f"field {item.name!r}: in {len(reasons)} of {len(blobs)} documents looked at the vector is one "
+            f"that store helpers refuse, since it spoils searches: {reasons[0]}"
+        )
+    return texts
 
 
 def _by_name(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -7,6 +7,7 @@ words, at the place of the value in the file. Rules that a schema cannot say are
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import math
 import re
@@ -81,10 +82,15 @@ def check_schema(mapping: Any, findings: Findings, raw: Mapping[KeyPath, str]) -
     `raw` has scalars as they were written, where they were read from YAML.
     """
     _check_texts(mapping, findings, ())
+    mapping = _with_few_fields(mapping, findings)
     # jsonschema goes through a mapping in the order of a set, so that the findings would come in any order.
-    for error in sorted(
-        _validator().iter_errors(mapping), key=lambda error: _order(mapping, error.absolute_path)
-    ):
+    places: dict[int, dict[Any, int]] = {}
+    found = [
+        (_order(mapping, error.absolute_path, places), error) for error in _validator().iter_errors(mapping)
+    ]
+    for _, error in sorted(found, key=lambda item: item[0]):
+        if findings.is_full:
+            return
         path = tuple(error.absolute_path)
         # YAML that could not be read as a value was noted where it was read, and is None here.
         if error.instance is None and findings.is_bad(path):
@@ -96,13 +102,29 @@ def check_schema(mapping: Any, findings: Findings, raw: Mapping[KeyPath, str]) -
         )
 
 
-def _order(value: Any, path: Iterable[str | int]) -> list[int]:
-    """What sorts paths into the order in which `value` has them."""
-    places: list[int] = []
+def _with_few_fields(mapping: Any, findings: Findings) -> Any:
+    """`mapping` with as many fields as are allowed, since what is wrong with thousands is of no interest."""
+    fields = mapping.get("fields") if isinstance(mapping, dict) else None
+    most: int = load_schema()["properties"]["fields"]["maxProperties"]
+    if not isinstance(fields, dict) or len(fields) <= most:
+        return mapping
+    findings.add("too-many-fields", ("fields",), f"the spec has {len(fields)} fields", f"at most {most}")
+    return {**mapping, "fields": dict(itertools.islice(fields.items(), most))}
+
+
+def _order(value: Any, path: Iterable[str | int], places: dict[int, dict[Any, int]]) -> list[int]:
+    """What sorts paths into the order in which `value` has them; `places` are those of keys seen before."""
+    order: list[int] = []
     for part in path:
-        places.append(list(value).index(part) if isinstance(value, dict) else int(part))
+        if isinstance(value, dict):
+            known = places.get(id(value))
+            if known is None:
+                known = places[id(value)] = {key: number for number, key in enumerate(value)}
+            order.append(known[part])
+        else:
+            order.append(int(part))
         value = value[part]
-    return places
+    return order
 
 
 @functools.cache
@@ -201,6 +223,8 @@ def _unknown_key(failure: _Failure, path: KeyPath, findings: Findings, raw: Mapp
     for key in failure.instance:
         if key in known:
             continue
+        if findings.is_full:
+            return
         hint = nearest(key, known) or _belongs_elsewhere(key, path, failure.instance)
         free = [name for name in known if name not in failure.instance]
         message = f"unknown key `{key}` in {_where(path, failure.instance)}"
@@ -323,8 +347,13 @@ def _too_long(failure: _Failure, path: KeyPath, findings: Findings, raw: Mapping
 
 
 def _repeated(failure: _Failure, path: KeyPath, findings: Findings, raw: Mapping[KeyPath, str]) -> None:
+    seen: set[str] = set()
     for number, item in enumerate(failure.instance):
-        if item in failure.instance[:number]:
+        # 1, 1.0 and true are equal in Python, and three values in JSON; what is no scalar is noted elsewhere.
+        word = f"{type(item).__name__} {item!r}"
+        if word not in seen:
+            seen.add(word)
+        else:
             findings.add("duplicate-value", (*path, number), f"{_shown(item)} is listed twice", "once")
 
 

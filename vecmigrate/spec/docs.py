@@ -70,7 +70,7 @@ _YAML: Final = """\
 
 PyYAML reads YAML 1.1: `no`, `off`, `yes` and `on` are booleans, `010` and `1:30` are the numbers 8 and 90,
 and `1e3` is text. Where that matters, the message says so and what to write. Aliases and merge keys (`<<`)
-work; a file may not hold more than one document, be larger than 1 MiB, or grow beyond 50,000 values by its
+work; a file may not hold more than one document, be larger than 512 KiB, or grow beyond 30,000 values by its
 aliases. Tags such as `!!python/object` are refused.
 """
 

@@ -18,12 +18,13 @@ Locate: TypeAlias = Callable[[KeyPath], Location | None]
 CODES: Final[dict[str, str]] = {
     "unreadable-file": "The file cannot be opened.",
     "no-files": "A folder holds no spec.",
-    "too-large": "The file is larger than 1 MiB.",
+    "too-large": "The file is larger than 512 KiB.",
     "not-utf8": "The file is not UTF-8.",
     "yaml-syntax": "The text is not YAML.",
     "tab": "A tab stands where YAML wants spaces.",
     "too-deep": "Values are nested too deeply.",
     "too-many-values": "The file holds too many values, counted after its aliases are resolved.",
+    "too-many-problems": "The file has more problems than are listed.",
     "recursive-alias": "An alias refers to a value that contains it.",
     "unknown-tag": "A YAML tag other than those of plain values is used.",
     "empty-file": "The file holds no value.",
@@ -66,6 +67,8 @@ CODES: Final[dict[str, str]] = {
     "prefix-redundant": "A prefix of a spec begins with another prefix of the same spec.",
     "useless-field": "A field is not searchable and not sortable, but part of the index.",
 }
+# More are of use to nobody, and each takes time to word.
+MAX_PROBLEMS: Final = 200
 _DIGITS: Final = re.compile(r"\d+")
 WARNINGS: Final = frozenset({"no-files", "prefix-open", "prefix-redundant", "useless-field"})
 
@@ -87,6 +90,13 @@ class Findings:
         self._locate_key = locate_key
         self._seen: set[tuple[KeyPath, str, str]] = set()
         self._faulty: set[KeyPath] = set()
+        # Every path that has an error at it or below it.
+        self._around: set[KeyPath] = set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many problems are noted as are listed of one file."""
+        return len(self.problems) > MAX_PROBLEMS
 
     def add(
         self,
@@ -98,13 +108,20 @@ class Findings:
         *,
         at_key: bool = False,
     ) -> None:
-        """Note a problem with the value at `path` (or with its key); the same one twice is noted once."""
-        if (path, code, message) in self._seen:
-            return
-        self._seen.add((path, code, message))
+        """Note a problem with the value at `path` (or with its key); the same one twice is noted once.
+
+        Of more than MAX_PROBLEMS only that there are more is noted.
+        """
         severity: Severity = "warning" if code in WARNINGS else "error"
         if severity == "error":
             self._faulty.add(path)
+            self._around.update(path[:length] for length in range(len(path) + 1))
+        if (path, code, message) in self._seen or self.is_full:
+            return
+        self._seen.add((path, code, message))
+        if len(self.problems) == MAX_PROBLEMS:
+            code, severity = "too-many-problems", "error"
+            message, expected, hint = f"there are more than {MAX_PROBLEMS} problems", None, None
         place = (self._locate_key if at_key else self._locate)(path)
         file, line, column = self.file, 1, 1
         if place is not None:
@@ -119,7 +136,9 @@ class Findings:
 
     def is_clean(self, path: KeyPath) -> bool:
         """Whether no error was noted at `path`, inside it or around it."""
-        return not any(path[: len(bad)] == bad or bad[: len(path)] == path for bad in self._faulty)
+        if path in self._around:
+            return False
+        return not any(path[:length] in self._faulty for length in range(len(path)))
 
     def place(self, path: KeyPath) -> str:
         """Where the value at `path` is, as other messages point at it: `file:line`, or its path."""

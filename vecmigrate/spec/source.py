@@ -8,22 +8,28 @@ bool, None.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import yaml
 from yaml.constructor import ConstructorError, SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
+from vecmigrate.files import read_file
 from vecmigrate.spec.model import Location
 from vecmigrate.spec.problems import Findings, KeyPath
 
-MAX_BYTES: Final = 1_048_576
+MAX_BYTES: Final = 524_288
 MAX_DEPTH: Final = 20
 # After aliases are resolved. The largest useful spec, 1024 fields with every option, stays below.
-MAX_VALUES: Final = 50_000
+MAX_VALUES: Final = 30_000
+# Letters of a number. Every number that a spec can need is far shorter.
+MAX_DIGITS: Final = 100
+
+T = TypeVar("T")
 
 _TAG: Final = "tag:yaml.org,2002:"
 _MERGE: Final = f"{_TAG}merge"
@@ -100,13 +106,12 @@ def read_source(path: Path, file: str) -> tuple[Source, Findings]:
     source = Source(file)
     findings = Findings(file, source.locate, source.locate_key)
     try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        data = read_file(path, MAX_BYTES + 1)
     except OSError as error:
         findings.add("unreadable-file", (), f"cannot be read: {error.strerror or error}")
         return source, findings
     if len(data) > MAX_BYTES:
-        findings.add("too-large", (), "the file is larger than 1 MiB", f"at most {MAX_BYTES} bytes")
+        findings.add("too-large", (), "the file is larger than 512 KiB", f"at most {MAX_BYTES} bytes")
         return source, findings
     try:
         text = data.decode("utf-8-sig")
@@ -254,17 +259,20 @@ class _Reader:
                     "bad-merge", path, "`<<` is not given a mapping", "a mapping or a list of them"
                 )
                 continue
-            # Read for itself first, so that its duplicates and aliases are judged like any other mapping's.
-            for key, value in self.read(item, (*path, "<<")).items():
-                if key not in found:
-                    found[key] = value
-                    self._move((*path, "<<", key), (*path, key))
+            # Read for itself, so that its duplicates and aliases are judged like any other mapping's; then
+            # what is taken from it, and where that stands, is entered beside the rest.
+            source = self._source
+            values, keys, raw = source.values, source.keys, source.raw
+            source.values, source.keys, source.raw = {}, {}, {}
+            merged = self.read(item, path)
+            taken = merged.keys() - found.keys()
+            depth = len(path)
+            values.update(_taken(source.values, taken, depth))
+            keys.update(_taken(source.keys, taken, depth))
+            raw.update(_taken(source.raw, taken, depth))
+            source.values, source.keys, source.raw = values, keys, raw
+            found.update((key, value) for key, value in merged.items() if key in taken)
         self._source.values[path] = own
-
-    def _move(self, old: KeyPath, new: KeyPath) -> None:
-        for places in (self._source.values, self._source.keys):
-            for place in [place for place in places if place[: len(old)] == old]:
-                places[new + place[len(old) :]] = places[place]
 
     def _key(self, node: Node, path: KeyPath) -> str | None:
         if isinstance(node, ScalarNode) and node.tag == f"{_TAG}str":
@@ -292,6 +300,8 @@ class _Reader:
 
     def _construct(self, node: ScalarNode, path: KeyPath, kind: str) -> Any:
         try:
+            if len(node.value) > MAX_DIGITS:
+                raise ValueError
             if kind == "bool":
                 return self._constructor.construct_yaml_bool(node)
             if kind == "int":
@@ -304,6 +314,8 @@ class _Reader:
 
     def _surprise(self, node: ScalarNode, path: KeyPath, kind: str) -> Any:
         value = self._construct(node, path, kind)
+        if value is None:
+            return None
         base = "sexagesimal" if ":" in node.value else "octal"
         self._findings.add(
             "yaml-surprise",
@@ -322,6 +334,11 @@ class _Reader:
             "unknown-tag", path, f"the tag `{tag}` is not allowed", "plain values", "remove the tag"
         )
         return False
+
+
+def _taken(places: Mapping[KeyPath, T], taken: Set[str], depth: int) -> Iterator[tuple[KeyPath, T]]:
+    """Those of `places` that are at or below a key in `taken`, `depth` keys from the top."""
+    return ((path, place) for path, place in places.items() if len(path) > depth and path[depth] in taken)
 
 
 def _kind(node: Node) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from vecmigrate.helpers.vectors import encode_vector
 from vecmigrate.search import reply
-from vecmigrate.search.vector import encode_vector
 from vecmigrate.spec.model import Hnsw, VectorField
 from vecmigrate.verify.check import named
 from vecmigrate.verify.documents import read_vectors, sample_keys
@@ -174,7 +174,8 @@ def _knn(client: redis.Redis, index: str, item: VectorField, queries: Numbers) -
     clause = f"*=>[KNN {K} @{attribute} $query{effort}]"
     pipe = client.pipeline(transaction=False)
     for query in queries:
-        blob = encode_vector(query, item.dims, item.datatype, item.metric)
+        # Found fit under the metric of the new index; that of the old one must not stop the comparison.
+        blob = encode_vector(query, item.dims, item.datatype, "l2")
         pipe.execute_command(
             "FT.SEARCH", index, clause, "PARAMS", 2, "query", blob,
             "NOCONTENT", "LIMIT", 0, K, "TIMEOUT", _QUERY_MILLISECONDS, "DIALECT", 2,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vecmigrate.search.vector import decode_vector
+from vecmigrate.helpers.vectors import decode_numbers, decode_vector, encode_vectors
 from vecmigrate.spec.model import IndexSpec, VectorField
 from vecmigrate.verify.exact import Numbers
 from vecmigrate.verify.keyspace import BATCH, keys_in_batches
@@ -54,15 +54,20 @@ def read_vectors(client: redis.Redis, spec: IndexSpec, field: VectorField, keys:
     replies: list[Any] = pipe.execute(raise_on_error=False)
     decode = _decode_json if spec.index.storage == "json" else _decode_hash
     found = [(key, decode(reply, field)) for key, reply in zip(keys, replies, strict=True)]
-    kept = [(key, vector) for key, vector in found if vector is not None]
-    empty = np.empty((0, field.dims), np.float32)
-    return Vectors([key for key, _ in kept], np.stack([item for _, item in kept]) if kept else empty)
+    held = [(key, vector) for key, vector in found if vector is not None]
+    wide = np.float64 if field.datatype == "float64" else np.float32
+    matrix = np.array([vector for _, vector in held], wide).reshape(len(held), field.dims)
+    # What a store helper or a backfill would refuse has no place in an order.
+    _, reasons = encode_vectors(matrix, field.datatype, field.metric)
+    good = [row for row, reason in enumerate(reasons) if reason is None]
+    return Vectors([held[row][0] for row in good], matrix[good])
 
 
 def _decode_hash(reply: Any, field: VectorField) -> Numbers | None:
-    if not isinstance(reply, bytes) or len(reply) != field.blob_size:
-        return None
-    return _usable(decode_vector(reply, field.datatype), field)
+    vector: Numbers | None = None
+    if isinstance(reply, bytes):
+        vector = decode_vector(reply, field.dims, field.datatype)
+    return vector
 
 
 def _decode_json(reply: Any, field: VectorField) -> Numbers | None:
@@ -72,13 +77,5 @@ def _decode_json(reply: Any, field: VectorField) -> Numbers | None:
     # A path that starts with $ answers a list of matches.
     if field.path.startswith("$"):
         found = found[0] if len(found) == 1 else None
-    try:
-        vector = np.asarray(found, np.float32 if field.datatype != "float64" else np.float64)
-    except (TypeError, ValueError):
-        return None
-    return _usable(vector, field) if vector.shape == (field.dims,) else None
-
-
-def _usable(vector: Numbers, field: VectorField) -> Numbers | None:
-    numbers = vector.astype(np.float64 if field.datatype == "float64" else np.float32, copy=False)
-    return numbers if np.isfinite(numbers).all() and (field.metric != "cosine" or numbers.any()) else None
+    vector: Numbers | None = decode_numbers(found, field.dims, field.datatype)
+    return vector

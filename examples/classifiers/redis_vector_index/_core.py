@@ -11,6 +11,7 @@ import itertools
 import json
 import logging
 import math
+import operator
 import re
 import string
 from collections.abc import (
@@ -24,6 +25,7 @@ from collections.abc import (
     Iterator,
     Mapping,
     Sequence,
+    Set,
 )
 from dataclasses import dataclass, field
 from numbers import Integral, Real
@@ -55,7 +57,7 @@ Command: TypeAlias = tuple[str | bytes | int | float, ...]
 
 
 # One label, or several of which any will do.
-TagFilter: TypeAlias = str | Sequence[str]
+TagFilter: TypeAlias = str | Iterable[str]
 
 
 # Smallest and largest value, both included; None for no limit.
@@ -63,6 +65,13 @@ NumericFilter: TypeAlias = tuple[float | None, float | None]
 
 
 T = TypeVar("T")
+
+
+# What the server takes at most, unless MAXSEARCHRESULTS says otherwise, and for counts of other kinds.
+RESULTS_MAX: Final = 1_000_000
+
+
+WHOLE_MAX: Final = 2**63 - 1
 
 
 # Keys that one SCAN looks at.
@@ -84,7 +93,7 @@ class AsyncRedis(Protocol):
 
     def pipeline(self, transaction: bool = ...) -> AsyncPipeline: ...
 
-    def scan_iter(self, match: str = ..., count: int = ...) -> AsyncIterator[Any]: ...
+    def scan_iter(self, **options: Any) -> AsyncIterator[Any]: ...
 
 
 class BlockingPipeline(Protocol):
@@ -102,7 +111,7 @@ class BlockingRedis(Protocol):
 
     def pipeline(self, transaction: bool = ...) -> BlockingPipeline: ...
 
-    def scan_iter(self, match: str = ..., count: int = ...) -> Iterator[Any]: ...
+    def scan_iter(self, **options: Any) -> Iterator[Any]: ...
 
 
 class StoreFailure(TypedDict):
@@ -133,12 +142,11 @@ class StoreMany:
         key_name: str,
         batch_size: int,
     ) -> None:
-        check_count("batch_size", batch_size)
+        self._batch_size = whole_number("batch_size", batch_size, WHOLE_MAX)
         self.report: StoreReport = {"stored": 0, "failed": []}
         self.commands: list[Command] = []
         self._encode = encode
         self._key_name = key_name
-        self._batch_size = batch_size
         self._seen = 0
         # Of each item in the batch: its place in the input, its key, how many commands it takes.
         self._batch: list[tuple[int, str, int]] = []
@@ -147,8 +155,13 @@ class StoreMany:
         """Take one item into the batch, or into the report if it is at fault; True: the batch is full."""
         index = self._seen
         self._seen += 1
-        key = item.get(self._key_name) if isinstance(item, Mapping) else None
+        key: object = None
         try:
+            if not isinstance(item, Mapping):
+                raise TypeError(
+                    f"the item is {type(item).__name__} (expected a mapping)",
+                )
+            key = item.get(self._key_name)
             commands = self._encode(item)
         except KeyError as error:
             self._fail(index, key, f"the item has no {error}")
@@ -183,40 +196,170 @@ class StoreMany:
         self.report["failed"].append({"index": index, "key": name, "reason": reason})
 
 
-def check_count(name: str, count: int) -> None:
-    """Raise ValueError unless `count` is at least 1."""
-    if count < 1:
-        raise ValueError(f"{name} is {count} (expected at least 1)")
+def whole_number(name: str, value: Any, largest: int) -> int:
+    """`value` as an int, whatever integers it is of.
+
+    Raises:
+        TypeError: It is no whole number; True and False are none.
+        ValueError: It is less than 1, or more than `largest`.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(
+            f"{name} is {type(value).__name__} (expected a whole number of at least 1)",
+        )
+    number = operator.index(value)
+    if number < 1:
+        raise ValueError(f"{name} is {number} (expected at least 1)")
+    if number > largest:
+        raise ValueError(f"{name} is {number} (expected at most {largest})")
+    return number
 
 
-def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The items in lists of `size`, the last one shorter."""
-    check_count("batch_size", size)
+def check_many(name: str, items: Any) -> None:
+    """Raise TypeError for one where several are meant: texts and mappings can be iterated over too."""
+    if isinstance(items, str | bytes | bytearray | memoryview | Mapping):
+        raise TypeError(
+            f"{name} is {type(items).__name__} (expected an iterable of several; put one into a list)",
+        )
+
+
+def as_bytes(words: Iterable[str | bytes | int | float]) -> Command:
+    """The words of a command with its texts in UTF-8, whatever encoding the client has."""
+    return tuple(word.encode() if isinstance(word, str) else word for word in words)
+
+
+def batches(name: str, items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of `size`, the last one shorter; `name`: what messages call them."""
+    check_many(name, items)
     remaining = iter(items)
-    while batch := list(itertools.islice(remaining, size)):
+    count = whole_number("batch_size", size, WHOLE_MAX)
+    while batch := list(itertools.islice(remaining, count)):
         yield batch
 
 
-# Squared lengths that a server can divide by: it adds them up in doubles for float32 and float64, and in
-# single precision for the 16-bit types. Outside, a cosine distance is NaN, or 1 from everything.
-DOUBLE_LENGTHS: Final = (
-    float(np.finfo(np.float64).smallest_normal),
-    float(np.finfo(np.float64).max),
-)
+# How each datatype lies in memory. numpy has no bfloat16: its bits are the upper half of a float32.
+STORED_AS: Final[dict[str, np.dtype[Any]]] = {
+    "float32": np.dtype("<f4"),
+    "float64": np.dtype("<f8"),
+    "float16": np.dtype("<f2"),
+    "bfloat16": np.dtype("<u2"),
+    "int8": np.dtype("i1"),
+    "uint8": np.dtype("u1"),
+}
 
 
-SINGLE_LENGTHS: Final = (
+# As what its numbers are given back: 16 bits in float32, which holds each exactly.
+READ_AS: Final[dict[str, type[np.generic]]] = {
+    "float32": np.float32,
+    "float64": np.float64,
+    "float16": np.float32,
+    "bfloat16": np.float32,
+    "int8": np.int8,
+    "uint8": np.uint8,
+}
+
+
+WHOLE_RANGES: Final = {"int8": (-128, 127), "uint8": (0, 255)}
+
+
+# The squared lengths whose roots the server divides by correctly under cosine. Measured on RediSearch 2.10.5:
+# for the 16-bit types the sum of squares is a float; for float32 it is a double and its root a float; for
+# float64 both are doubles. Below the smallest normal number distances are wrong, then NaN; above the largest
+# they are 1 from everything.
+FLOAT: Final = (
     float(np.finfo(np.float32).smallest_normal),
     float(np.finfo(np.float32).max),
 )
+
+
+SQUARED_LENGTHS: Final[dict[str, tuple[float, float]]] = {
+    "float32": (FLOAT[0] ** 2, FLOAT[1] ** 2),
+    "float64": (
+        float(np.finfo(np.float64).smallest_normal),
+        float(np.finfo(np.float64).max),
+    ),
+    "float16": FLOAT,
+    "bfloat16": FLOAT,
+    "int8": (1.0, math.inf),
+    "uint8": (1.0, math.inf),
+}
 
 
 # Squared lengths well within all limits, however roughly they are added up.
 SURELY_FINE: Final = (1e-30, 1e30)
 
 
-# Where the metric needs no direction, a finite sum says that all numbers are finite.
-ANY_LENGTH: Final = (0.0, float(np.finfo(np.float64).max))
+def encode_vector(vector: Vector, dims: int, datatype: str, metric: str) -> bytes:
+    """The bytes of one vector, for a field or a query: `dims` little-endian numbers of `datatype`.
+
+    Args:
+        vector: Real numbers, shape (dims,): an array of any integer or floating dtype, a list or a tuple.
+        dims: How many numbers the index expects.
+        datatype: What each is stored as; floats are rounded to nearest, ties to even.
+        metric: How the index compares; `cosine` takes no vector without a direction.
+
+    Raises:
+        ValueError: The vector has another shape or size, is not made of real numbers (text, objects,
+            booleans and complex numbers are not), has masked numbers, holds NaN or infinity, does not fit
+            `datatype`, or has no direction under cosine. The message says which.
+    """
+    dtype = STORED_AS[datatype]
+    if (
+        type(vector) is np.ndarray
+        and vector.dtype == dtype
+        and vector.shape == (dims,)
+        and vector.itemsize > 2
+        and SURELY_FINE[0] < np.vdot(vector, vector) < SURELY_FINE[1]
+    ):
+        # Most vectors are of the stored type already, and of a length that leaves no doubt.
+        return vector.tobytes()
+    numbers = as_numbers(vector, dims)
+    stored = to_stored(numbers, datatype)
+    kept = widened(stored, datatype)
+    with np.errstate(all="ignore"):
+        wide = kept.astype(np.float64)
+        squared = float(wide @ wide)
+        is_same = datatype not in WHOLE_RANGES or (numbers == kept).all()
+    low, high = SQUARED_LENGTHS[datatype]
+    if not is_same or not low <= squared <= high:
+        reason = vector_reason(numbers, kept, squared, datatype, metric)
+        if reason is not None:
+            raise ValueError(reason)
+    return stored.tobytes()
+
+
+def encode_vectors(
+    matrix: npt.NDArray[Any],
+    datatype: str,
+    metric: str,
+) -> tuple[list[bytes], list[str | None]]:
+    """The bytes of many vectors at once, and for each the reason why it cannot be stored, or None.
+
+    Args:
+        matrix: Real numbers, shape (n, dims), any integer or floating dtype.
+        datatype: What each number is stored as.
+        metric: How the index compares.
+
+    Returns:
+        n blobs and n reasons, in the order of the rows. The blob of a row that has a reason is meaningless.
+    """
+    stored = to_stored(matrix, datatype)
+    width = stored.itemsize * matrix.shape[1]
+    packed = stored.tobytes()
+    blobs = [packed[start : start + width] for start in range(0, len(packed), width)]
+    kept = widened(stored, datatype)
+    with np.errstate(all="ignore"):
+        wide = kept.astype(np.float64)
+        squared = np.einsum("ij,ij->i", wide, wide)
+        low, high = SQUARED_LENGTHS[datatype]
+        good = (squared >= low) & (squared <= high)
+        if datatype in WHOLE_RANGES:
+            good &= (matrix == kept).all(axis=1)
+    reasons: list[str | None] = [None] * len(matrix)
+    for row in np.flatnonzero(~good):
+        numbers, length = matrix[row], float(squared[row])
+        reasons[row] = vector_reason(numbers, kept[row], length, datatype, metric)
+    return blobs, reasons
 
 
 def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
@@ -229,8 +372,14 @@ def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
         raise ValueError(
             f"the vector is {type(vector).__name__} (expected {dims} real numbers)",
         )
-    if isinstance(vector, list | tuple) and bool in set(map(type, vector)):
+    kinds = set(map(type, vector)) if isinstance(vector, list | tuple) else set()
+    if any(issubclass(kind, bool | np.bool_) for kind in kinds):
         raise ValueError(f"the vector holds booleans (expected {dims} real numbers)")
+    holds_masked = any(issubclass(kind, np.ma.MaskedArray) for kind in kinds)
+    if holds_masked or np.ma.is_masked(vector):
+        raise ValueError(
+            f"the vector has masked numbers (expected {dims} real numbers; fill them in first)",
+        )
     try:
         numbers: npt.NDArray[Any] = np.asarray(vector)
     except (ValueError, TypeError, OverflowError) as error:
@@ -241,179 +390,96 @@ def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
         raise ValueError(f"the vector has shape {numbers.shape} (expected ({dims},))")
     if numbers.shape[0] != dims:
         raise ValueError(f"the vector has {numbers.shape[0]} numbers (expected {dims})")
-    if numbers.dtype.kind in "fiu":
-        return numbers
     if numbers.dtype.name == "bfloat16":  # of the package ml_dtypes
         return numbers.astype(np.float32)
-    raise ValueError(f"the vector is of dtype {numbers.dtype} (expected real numbers)")
-
-
-def floats_to_blob(
-    vector: Vector,
-    dims: int,
-    dtype: str,
-    lengths: tuple[float, float],
-    *,
-    cosine: bool,
-) -> bytes:
-    """The bytes of a vector of floating-point numbers.
-
-    Args:
-        vector: Real numbers, shape (dims,).
-        dims: How many numbers the index expects.
-        dtype: numpy's name of what each is stored as, with the byte order.
-        lengths: The smallest and largest squared length that need no closer look.
-        cosine: The index compares by cosine, so a vector needs a direction.
-
-    Raises:
-        ValueError: The vector cannot be stored; the message says why.
-    """
-    if (
-        type(vector) is np.ndarray
-        and vector.dtype == dtype
-        and vector.shape == (dims,)
-        and vector.itemsize > 2
-        and SURELY_FINE[0] < vector.dot(vector) < SURELY_FINE[1]
-    ):
-        # Most vectors are of the stored type already, and of a length that leaves no doubt.
-        return vector.tobytes()
-    numbers = as_numbers(vector, dims)
-    with np.errstate(all="ignore"):
-        stored = numbers.astype(dtype)
-        wide = stored.astype(np.float64)
-        squared = float(wide @ wide)
-    if not lengths[0] <= squared <= lengths[1]:
-        check_floats(
-            numbers,
-            stored,
-            squared,
-            np.dtype(dtype).name,
-            lengths,
-            cosine=cosine,
-        )
-    return stored.tobytes()
-
-
-def bfloat16_to_blob(
-    vector: Vector,
-    dims: int,
-    lengths: tuple[float, float],
-    *,
-    cosine: bool,
-) -> bytes:
-    """The bytes of a vector of bfloat16, the upper halves of float32: as `floats_to_blob`."""
-    numbers = as_numbers(vector, dims)
-    with np.errstate(all="ignore"):
-        bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32)
-        # Adding just under half of the dropped part, and its last kept bit, rounds ties to even.
-        halves = ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype("<u2")
-        stored = (halves.astype(np.uint32) << 16).view(np.float32)
-        wide = stored.astype(np.float64)
-        squared = float(wide @ wide)
-    if not lengths[0] <= squared <= lengths[1]:
-        check_floats(numbers, stored, squared, "bfloat16", lengths, cosine=cosine)
-    return halves.tobytes()
-
-
-def check_floats(
-    numbers: npt.NDArray[Any],
-    stored: npt.NDArray[Any],
-    squared: float,
-    datatype: str,
-    lengths: tuple[float, float],
-    *,
-    cosine: bool,
-) -> None:
-    """Raise ValueError with the reason if `numbers`, kept as `stored`, would spoil the index."""
-    if np.isnan(numbers).any():
-        raise ValueError("the vector holds NaN (expected finite numbers)")
-    if np.isinf(numbers).any():
-        raise ValueError("the vector holds infinity (expected finite numbers)")
-    too_large = np.isinf(stored)
-    if too_large.any():
+    if numbers.dtype.kind not in "fiu":
         raise ValueError(
-            f"the vector holds {numbers[too_large][0]} (expected numbers in the range of {datatype})",
+            f"the vector is of dtype {numbers.dtype} (expected real numbers)",
         )
-    if not cosine:
-        return
-    shortest, longest = lengths
-    if not stored.any():
-        how = f"becomes zero as {datatype}" if numbers.any() else "is zero"
-        raise ValueError(
-            f"the vector {how} (expected a direction, since the metric is cosine)",
-        )
-    if squared < shortest:
-        raise ValueError(
-            f"the vector is too short (expected a squared length of at least {shortest:.3g} for cosine)",
-        )
-    raise ValueError(
-        f"the vector is too long (expected a squared length of at most {longest:.3g} for cosine)",
-    )
-
-
-def whole_to_blob(vector: Vector, dims: int, dtype: str, *, cosine: bool) -> bytes:
-    """The bytes of a vector of int8 or uint8 (`dtype`, numpy's name).
-
-    Raises:
-        ValueError: The vector cannot be stored; the message says why.
-    """
-    numbers = as_numbers(vector, dims)
-    with np.errstate(all="ignore"):
-        stored = numbers.astype(dtype)
-    if not np.equal(numbers, stored).all():
-        if np.isnan(numbers).any():
-            raise ValueError("the vector holds NaN (expected finite numbers)")
-        if np.isinf(numbers).any():
-            raise ValueError("the vector holds infinity (expected finite numbers)")
-        changed = numbers[numbers != stored]
-        limits = np.iinfo(stored.dtype)
-        raise ValueError(
-            f"the vector holds {changed[0]} (expected whole numbers from {limits.min} to {limits.max}"
-            f" for {stored.dtype.name})",
-        )
-    if cosine and not stored.any():
-        raise ValueError(
-            "the vector is zero (expected a direction, since the metric is cosine)",
-        )
-    return stored.tobytes()
-
-
-def blob_to_vector(
-    blob: bytes | None,
-    size: int,
-    dtype: str,
-    wide: type[np.generic],
-) -> Any:
-    """The numbers of a stored vector, or None where `blob` is missing or has not `size` bytes."""
-    if blob is None or len(blob) != size:
-        return None
-    return np.frombuffer(blob, dtype=dtype).astype(wide)
-
-
-def bfloat16_to_vector(blob: bytes | None, size: int) -> Any:
-    """The numbers of a stored vector of bfloat16 as float32, or None: as `blob_to_vector`."""
-    if blob is None or len(blob) != size:
-        return None
-    return (np.frombuffer(blob, dtype="<u2").astype(np.uint32) << 16).view(np.float32)
-
-
-def numbers_to_vector(numbers: Any, dims: int, dtype: type[np.generic]) -> Any:
-    """The numbers in a JSON document as an array, or None where there are not `dims` of them."""
-    if not isinstance(numbers, list) or len(numbers) != dims:
-        return None
-    return np.array(numbers, dtype=dtype)
-
-
-def blob_to_list(blob: bytes, dtype: str) -> list[Any]:
-    """The numbers of a blob, for a JSON document."""
-    numbers: list[Any] = np.frombuffer(blob, dtype=dtype).tolist()
     return numbers
 
 
-def bfloat16_to_list(blob: bytes) -> list[Any]:
-    """The numbers of a blob of bfloat16, for a JSON document."""
-    halves = np.frombuffer(blob, dtype="<u2").astype(np.uint32)
-    numbers: list[Any] = (halves << 16).view(np.float32).tolist()
+def to_stored(numbers: npt.NDArray[Any], datatype: str) -> npt.NDArray[Any]:
+    """Numbers cast to what is stored, in the same shape. What does not fit shows when it is read back."""
+    with np.errstate(all="ignore"):
+        if datatype != "bfloat16":
+            return numbers.astype(STORED_AS[datatype])
+        bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32)
+        # Adding just under half of the dropped part, and its last kept bit, rounds ties to even.
+        halves = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
+        return halves.astype(STORED_AS[datatype])
+
+
+def widened(stored: npt.NDArray[Any], datatype: str) -> npt.NDArray[Any]:
+    """Stored numbers as numpy can compute with them: bfloat16 as float32, all else as it is."""
+    if datatype != "bfloat16":
+        return stored
+    return (stored.astype(np.uint32) << 16).view(np.float32)
+
+
+def vector_reason(
+    numbers: npt.NDArray[Any],
+    kept: npt.NDArray[Any],
+    squared: float,
+    datatype: str,
+    metric: str,
+) -> str | None:
+    """Why `numbers`, shape (dims,), cannot be stored as `kept`, or None; the most serious reason first."""
+    if np.isnan(numbers).any():
+        return "the vector holds NaN (expected finite numbers)"
+    if np.isinf(numbers).any():
+        return "the vector holds infinity (expected finite numbers)"
+    expected = f"numbers in the range of {datatype}"
+    if datatype in WHOLE_RANGES:
+        smallest, largest = WHOLE_RANGES[datatype]
+        expected = f"whole numbers from {smallest} to {largest} for {datatype}"
+        changed = numbers[numbers != kept]
+    else:
+        changed = numbers[np.isinf(kept)]
+    if changed.size:
+        return f"the vector holds {changed[0]} (expected {expected})"
+    if metric != "cosine":
+        return None
+    if not kept.any():
+        how = f"becomes zero as {datatype}" if numbers.any() else "is zero"
+        return f"the vector {how} (expected a direction, since the metric is cosine)"
+    low, high = SQUARED_LENGTHS[datatype]
+    if low <= squared <= high:
+        return None
+    how, limit = ("short", "least") if squared < low else ("long", "most")
+    length = f"a squared length of at {limit} {low if squared < low else high:.3g}"
+    return f"the vector is too {how} (expected {length} for cosine)"
+
+
+def decode_vector(blob: bytes | None, dims: int, datatype: str) -> Any:
+    """The numbers of a stored vector: shape (dims,), in the machine's byte order, writable.
+
+    None where `blob` is missing or is not `dims` numbers long.
+    """
+    stored_as = STORED_AS[datatype]
+    if blob is None or len(blob) != dims * stored_as.itemsize:
+        return None
+    stored = np.frombuffer(blob, dtype=stored_as)
+    with np.errstate(all="ignore"):
+        return widened(stored, datatype).astype(READ_AS[datatype])
+
+
+def decode_numbers(numbers: Any, dims: int, datatype: str) -> Any:
+    """The numbers in a JSON document as an array: as `decode_vector`; None where they are no such numbers."""
+    if not isinstance(numbers, list) or len(numbers) != dims:
+        return None
+    if not all(type(number) is float or type(number) is int for number in numbers):
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            return np.array(numbers, dtype=READ_AS[datatype])
+    except OverflowError:
+        return None
+
+
+def blob_to_list(blob: bytes, dims: int, datatype: str) -> list[Any]:
+    """The numbers of a blob that `encode_vector` made, for a JSON document."""
+    numbers: list[Any] = decode_vector(blob, dims, datatype).tolist()
     return numbers
 
 
@@ -442,7 +508,7 @@ LABEL_BYTES_MAX: Final = 4096
 JSON_DEPTH_MAX: Final = 127
 
 
-JSON_WHOLE_RANGE: Final = (-(2**63), 2**64 - 1)
+JSON_WHOLE: Final = (-(2**63), 2**64 - 1)
 
 
 # A text that may hold a whole number outside of that range.
@@ -497,6 +563,17 @@ def document_key(prefix: str, key: str) -> bytes:
             f"the key {'holds NUL' if name else 'is empty'} (expected some text without NUL)",
         )
     return prefix.encode() + name
+
+
+def document_command(name: str, prefix: str, key: str, *words: str) -> Command:
+    """A command about one document, which may have been written by others."""
+    if not isinstance(key, str):
+        raise TypeError(f"the key is {type(key).__name__} (expected text)")
+    return (
+        name,
+        prefix.encode() + utf8("the key", key),
+        *(word.encode() for word in words),
+    )
 
 
 def encode_text(
@@ -564,10 +641,9 @@ def json_tags(
     if isinstance(value, list | tuple | set | frozenset):
         labels = label_list(field, value, separator, index_empty=index_empty)
         return [json_text(field, label) for label in labels]
+    text = encode_text(field, value, default)
     if separator:
-        text = encode_tags(field, value, separator, default)
-    else:
-        text = encode_text(field, value, default)
+        text = encode_tags(field, text, separator)
     return None if text is None else json_text(field, text)
 
 
@@ -620,18 +696,21 @@ def tag_parameter(
 
     Args:
         field: The field's name, for messages.
-        label: A text, or what else is stored as one: a number, True or False.
+        label: A text; bytes stand for themselves.
         separator: At which the field's labels are split; empty where they are not (JSON without SEPARATOR).
         index_empty: The field is INDEXEMPTY.
 
     Raises:
-        ValueError: No document can hold this label: it is empty, too long, or holds NUL or the separator.
+        ValueError: No document can hold this label: it is no text, is empty or too long, or holds NUL or the
+            separator.
     """
-    text = encode_text(field, label)
-    if text is None:
-        raise ValueError(f"the filter {field} has the label None (expected some text)")
+    if not isinstance(label, str | bytes):
+        raise ValueError(
+            f"the filter {field} has the label {label!r} (expected some text)",
+        )
+    text = encode_text(field, label) or b""
     if separator:
-        # The server strips the labels of documents in ASCII alone, as `bytes.strip` does, not those of queries.
+        # The server strips the labels of documents, in ASCII alone as `bytes.strip`, not those of queries.
         text = text.strip()
         check_label(field, text)
         if separator.encode() in text:
@@ -653,20 +732,19 @@ def number_parameter(field: str, value: Any) -> float:
     Raises:
         ValueError: It is no number, NaN, or too large for a double. The message names the field.
     """
+    return real_number(f"a bound of the filter {field}", value)
+
+
+def real_number(what: str, value: Any) -> float:
+    """`value` as a double, infinity included; raises ValueError where it is none."""
+    if not isinstance(value, Real | np.bool_):
+        raise ValueError(f"{what} is {type(value).__name__} (expected a number)")
     try:
-        if not isinstance(value, Real | np.bool_):
-            raise ValueError
         number = float(value)
     except OverflowError:
-        raise ValueError(
-            f"the filter {field} has a number that is too large for a double (expected None for no limit)",
-        ) from None
-    except ValueError:
-        raise ValueError(
-            f"the filter {field} has {type(value).__name__} as a bound (expected a number)",
-        ) from None
+        raise ValueError(f"{what} is too large for a double (expected less)") from None
     if math.isnan(number):
-        raise ValueError(f"the filter {field} has NaN (expected a number)")
+        raise ValueError(f"{what} is nan (expected a number)")
     return number
 
 
@@ -767,9 +845,8 @@ def encode_shape(
     if point is not None:
         is_shape = len(shape_points(point)) == 1
     else:
-        is_shape = rings is not None and all(
-            len(set(shape_points(ring))) > 2 for ring in RING.findall(rings)
-        )
+        lines = [shape_points(ring) for ring in RING.findall(rings or b"")]
+        is_shape = bool(lines) and all(len(set(line)) > 2 for line in lines)
     if not is_shape:
         raise ValueError(
             f"field {field!r}: the value is no shape that the index can read"
@@ -802,7 +879,7 @@ def encode_json(field: str, value: Any) -> bytes | None:
     if value is None:
         return None
     return json_bytes(
-        f"field {field!r}: ",
+        f"field {field!r}",
         dict(value) if isinstance(value, Mapping) else value,
     )
 
@@ -810,17 +887,14 @@ def encode_json(field: str, value: Any) -> bytes | None:
 def json_bytes(where: str, value: Any) -> bytes:
     """Compact JSON in UTF-8; raises as `encode_json`, with `where` before the message."""
     try:
-        return str.encode(COMPACT.encode(value))
-    except UnicodeEncodeError:
-        raise ValueError(
-            f"{where}it holds half a surrogate pair (expected whole characters)",
-        ) from None
+        text = COMPACT.encode(value)
     except ValueError as error:
-        raise ValueError(f"{where}{error}") from error
+        raise ValueError(f"{where}: {error}") from error
     except RecursionError:
         raise ValueError(
-            f"{where}arrays and objects lie too deep in each other (expected less deep JSON)",
+            f"{where}: arrays and objects lie too deep in each other (expected less deep JSON)",
         ) from None
+    return utf8(f"{where}: the JSON", text)
 
 
 def check_metadata(metadata: Any) -> None:
@@ -865,12 +939,10 @@ def json_set_command(
             for name in path[:-1]:
                 parent = parent.setdefault(name, {})
             parent[path[-1]] = value
-    text = json_bytes("the document cannot be stored: ", document)
+    text = json_bytes("the document cannot be stored", document)
     # Both are rare, and can be ruled out fast.
-    if (
-        text.count(b"[") + text.count(b"{") > JSON_DEPTH_MAX
-        or MANY_DIGITS.search(text) is not None
-    ):
+    is_deep = text.count(b"[") + text.count(b"{") > JSON_DEPTH_MAX
+    if is_deep or MANY_DIGITS.search(text) is not None:
         check_json(document, JSON_DEPTH_MAX)
     return ("JSON.SET", key, "$", text)
 
@@ -885,9 +957,7 @@ def check_json(value: Any, depth: int) -> None:
             )
         for inner in value.values() if isinstance(value, Mapping) else value:
             check_json(inner, depth - 1)
-    elif isinstance(value, int) and not (
-        JSON_WHOLE_RANGE[0] <= value <= JSON_WHOLE_RANGE[1]
-    ):
+    elif isinstance(value, int) and not JSON_WHOLE[0] <= value <= JSON_WHOLE[1]:
         raise ValueError(
             "the document cannot be stored: a whole number is out of the range of 64 bits"
             " (expected a smaller one, or a text)",
@@ -1434,7 +1504,7 @@ class Geo(Field):
             ValueError: The point is out of range, the radius not above 0, or the unit not known.
         """
         point = encode_point(self.attribute, (longitude, latitude)) or b""
-        distance = number_parameter(self.attribute, radius)
+        distance = real_number(f"the radius for {self.attribute}", radius)
         if not 0 < distance < math.inf:
             raise ValueError(
                 f"the radius for {self.attribute} is {radius} (expected a finite number above 0)",
@@ -1478,6 +1548,18 @@ class GeoShape(Field):
 DISTANCE: Final = "__distance"
 
 
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """How the index keeps the labels of a tag field.
+
+    `separator` is where texts are split, empty where they are not (JSON without SEPARATOR); `index_empty`:
+    the field is INDEXEMPTY.
+    """
+
+    separator: str
+    index_empty: bool = False
+
+
 class Filters:
     """Conditions that a document must meet. Values travel as parameters, never in the query's text."""
 
@@ -1485,32 +1567,56 @@ class Filters:
         self.clauses: list[str] = []
         self.params: list[str | bytes | float] = []
 
-    def tag(self, field: str, wanted: TagFilter | None) -> None:
-        """The field holds this label, or one of these."""
+    def tag(
+        self,
+        field: str,
+        wanted: TagFilter | None,
+        kept: Labels,
+    ) -> None:
+        """The field holds this label, or one of these.
+
+        Raises:
+            ValueError: No document can hold such a label; see `tag_parameter`.
+            TypeError: It is neither a label nor several.
+        """
         if wanted is None:
             return
-        labels = [wanted] if isinstance(wanted, str) else list(wanted)
-        if not labels:
+        if isinstance(wanted, Mapping):
+            raise TypeError(
+                f"the filter {field} is {type(wanted).__name__} (expected a label, or a list of labels)",
+            )
+        is_one = isinstance(wanted, str | bytes) or not isinstance(wanted, Iterable)
+        parameters = [
+            tag_parameter(field, label, kept.separator, index_empty=kept.index_empty)
+            for label in ([wanted] if is_one else wanted)
+        ]
+        if not parameters:
             raise ValueError(
                 f"the filter {field} has no labels (expected at least one, or None)",
             )
-        for label in labels:
-            if not isinstance(label, str) or not label.strip():
-                raise ValueError(
-                    f"the filter {field} has the label {label!r} (expected some text)",
-                )
-        # The server strips the labels of documents, but not those of queries.
-        names = " | ".join(self._param(label.strip()) for label in labels)
-        self.clauses.append(f"@{field}:{{{names}}}")
+        self.clauses.append(f"@{field}:{{{' | '.join(map(self._param, parameters))}}}")
 
     def number(self, field: str, wanted: NumericFilter | None) -> None:
-        """The field's number lies between the two, both included; None leaves a side open."""
+        """The field's number lies between the two, both included; None leaves a side open.
+
+        Raises:
+            ValueError: It is no such pair, or no number lies between the two.
+        """
         if wanted is None:
             return
-        low, high = wanted
-        smallest = -math.inf if low is None else float(low)
-        largest = math.inf if high is None else float(high)
-        if not smallest <= largest:
+        bounds: list[Any] = []
+        if not isinstance(wanted, str | bytes | Mapping | Set):
+            with contextlib.suppress(TypeError):
+                bounds = list(itertools.islice(wanted, 3))
+        if len(bounds) != 2:
+            raise ValueError(
+                f"the filter {field} is {type(wanted).__name__} (expected a pair of smallest and largest;"
+                " None leaves a side open)",
+            )
+        low, high = bounds
+        smallest = -math.inf if low is None else number_parameter(field, low)
+        largest = math.inf if high is None else number_parameter(field, high)
+        if not (smallest <= largest and smallest < math.inf and largest > -math.inf):
             raise ValueError(
                 f"the filter {field} is ({low}, {high}) (expected smallest, largest)",
             )
@@ -1529,7 +1635,7 @@ class Filters:
         # Before others, as `join_conditions` says.
         self.clauses.insert(0, wanted.render(self._param))
 
-    def _param(self, value: str | bytes | float) -> str:
+    def _param(self, value: bytes | float) -> str:
         name = f"filter_{len(self.params) // 2}"
         self.params += (name, value)
         return f"${name}"
@@ -1548,35 +1654,38 @@ def search_command(
     limit: int,
 ) -> Command:
     """FT.SEARCH for the `limit` nearest documents, with the fields to return."""
-    return (
+    words = (
         *("FT.SEARCH", index, query, "PARAMS", len(params), *params),
         *("SORTBY", DISTANCE, "ASC", "RETURN", len(returned) + 1, DISTANCE, *returned),
         *("LIMIT", 0, limit, "DIALECT", 2),
     )
+    return as_bytes(words)
 
 
 def search_radius(min_score: float) -> float:
     """The largest distance that has at least this score, where score = 1 - distance.
 
     Raises:
-        ValueError: No distance that the server knows has this score.
+        ValueError: It is no number, or no distance that the server knows has this score.
     """
-    if not -math.inf < min_score <= 1:
-        raise ValueError(f"min_score is {min_score} (expected at most 1)")
-    return 1 - min_score
+    score = real_number("min_score", min_score)
+    if not -math.inf < score <= 1:
+        raise ValueError(f"min_score is {score} (expected at most 1)")
+    return 1 - score
 
 
 def search_radius_l2(min_score: float) -> float:
     """The largest distance that has at least this score, where score = 1 / (1 + distance).
 
     Raises:
-        ValueError: No distance has this score.
+        ValueError: It is no number, or no distance has this score.
     """
-    if not 0 < min_score <= 1:
+    score = real_number("min_score", min_score)
+    if not 0 < score <= 1:
         raise ValueError(
-            f"min_score is {min_score} (expected more than 0 and at most 1)",
+            f"min_score is {score} (expected more than 0 and at most 1)",
         )
-    return 1 / min_score - 1
+    return 1 / score - 1
 
 
 def json_document(reply: Any) -> dict[str, Any] | None:
@@ -1715,27 +1824,6 @@ def parse_metadata(text: str | None) -> dict[str, Any]:
     return metadata if isinstance(metadata, dict) else {}
 
 
-# How each datatype is stored, in numpy's words, and what callers get it back as. numpy has no bfloat16.
-STORED_AS: Final = {
-    "float32": "<f4",
-    "float64": "<f8",
-    "float16": "<f2",
-    "bfloat16": "<u2",
-    "int8": "i1",
-    "uint8": "u1",
-}
-
-
-READ_AS: Final[Mapping[str, type[np.generic]]] = {
-    "float32": np.float32,
-    "float64": np.float64,
-    "float16": np.float32,
-    "bfloat16": np.float32,
-    "int8": np.int8,
-    "uint8": np.uint8,
-}
-
-
 # Where a value lies: a field of a hash, or the keys that lead to it in a JSON document.
 Path: TypeAlias = str | tuple[str, ...]
 
@@ -1757,7 +1845,7 @@ Conditions: TypeAlias = Mapping[str, Any]
 
 
 def json_commands(
-    key: str,
+    key: bytes,
     values: Sequence[tuple[tuple[str, ...], Any]],
 ) -> list[Command]:
     """The commands that make the JSON document `key` hold `values` at their paths."""
@@ -1782,17 +1870,7 @@ class VectorField:
         Raises:
             ValueError: The vector cannot be stored; the message says why.
         """
-        cosine = self.metric == "cosine"
-        stored_as = STORED_AS[self.datatype]
-        if self.datatype in ("int8", "uint8"):
-            return whole_to_blob(vector, self.dims, stored_as, cosine=cosine)
-        is_single = self.datatype in ("float16", "bfloat16")
-        lengths = SINGLE_LENGTHS if is_single else DOUBLE_LENGTHS
-        if not cosine:
-            lengths = ANY_LENGTH
-        if self.datatype == "bfloat16":
-            return bfloat16_to_blob(vector, self.dims, lengths, cosine=cosine)
-        return floats_to_blob(vector, self.dims, stored_as, lengths, cosine=cosine)
+        return encode_vector(vector, self.dims, self.datatype, self.metric)
 
     def to_list(self, vector: Vector) -> list[Any]:
         """The numbers of a vector, for a JSON document.
@@ -1800,22 +1878,15 @@ class VectorField:
         Raises:
             ValueError: The vector cannot be stored; the message says why.
         """
-        blob = self.to_blob(vector)
-        if self.datatype == "bfloat16":
-            return bfloat16_to_list(blob)
-        return blob_to_list(blob, STORED_AS[self.datatype])
+        return blob_to_list(self.to_blob(vector), self.dims, self.datatype)
 
     def from_blob(self, blob: bytes | None) -> Any:
         """The vector in a hash; None where there is none of the right size."""
-        stored_as, read_as = STORED_AS[self.datatype], READ_AS[self.datatype]
-        size = self.dims * np.dtype(stored_as).itemsize
-        if self.datatype == "bfloat16":
-            return bfloat16_to_vector(blob, size)
-        return blob_to_vector(blob, size, stored_as, read_as)
+        return decode_vector(blob, self.dims, self.datatype)
 
     def from_numbers(self, numbers: Any) -> Any:
         """The vector in a JSON document; None where there is none of the right size."""
-        return numbers_to_vector(numbers, self.dims, READ_AS[self.datatype])
+        return decode_numbers(numbers, self.dims, self.datatype)
 
     def score(self, distance: float) -> float:
         """The score at a distance: more is nearer."""
@@ -1859,7 +1930,7 @@ class Index:
         values: Field → where a document holds it; without vectors, in any order.
         vectors: Vector field → how it is stored.
         returned: What searches return of a document, in the words of RETURN.
-        filters: Field that searches can filter by → its kind.
+        filters: Field that searches can filter by → how its labels are kept, or None for numbers.
     """
 
     name: str
@@ -1869,11 +1940,16 @@ class Index:
     values: Mapping[str, Path] = field(default_factory=dict)
     vectors: Mapping[str, VectorField]
     returned: tuple[str, ...] = ()
-    filters: Mapping[str, Literal["tag", "number"]] = field(default_factory=dict)
+    filters: Mapping[str, Labels | None] = field(default_factory=dict)
 
-    def document_id(self, key: str) -> str:
-        """Where the document of a key lies."""
-        return self.prefixes[0] + key
+    def document_id(self, key: str) -> bytes:
+        """Where a new document of a key lies.
+
+        Raises:
+            TypeError: The key is no text.
+            ValueError: Searches would lose a document of that key.
+        """
+        return document_key(self.prefixes[0], key)
 
     def key_of(self, document_id: str) -> str:
         """The key in the id of a document."""
@@ -1894,15 +1970,15 @@ class Index:
 
     def delete_command(self, key: str) -> Command:
         """DEL of one document."""
-        return ("DEL", self.document_id(key))
+        return document_command("DEL", self.prefixes[0], key)
 
     def get_command(self, key: str) -> Command:
         """HMGET of the values of one document, then of its vectors, or JSON.GET of it."""
         if self.storage == "json":
-            return ("JSON.GET", self.document_id(key))
+            return document_command("JSON.GET", self.prefixes[0], key)
         vectors = (vector.path for vector in self.stored_vectors.values())
         paths = (*self.values.values(), *vectors)
-        return ("HMGET", self.document_id(key), *map(str, paths))
+        return document_command("HMGET", self.prefixes[0], key, *map(str, paths))
 
     @property
     def stored_vectors(self) -> Mapping[str, VectorField]:
@@ -1950,12 +2026,12 @@ class Index:
         Raises:
             ValueError: An argument is out of range.
         """
-        check_count("knn_k", knn_k)
+        knn_k = whole_number("knn_k", knn_k, RESULTS_MAX)
         vector = self.vectors[field]
         own: tuple[str | int, ...] = ("knn_k", knn_k)
         options = ""
         if ef_runtime is not None:
-            check_count("ef_runtime", ef_runtime)
+            ef_runtime = whole_number("ef_runtime", ef_runtime, WHOLE_MAX)
             own = (*own, "ef_runtime", ef_runtime)
             options = " EF_RUNTIME $ef_runtime"
         filters = self._filters(conditions, where)
@@ -1980,6 +2056,7 @@ class Index:
         Raises:
             ValueError: An argument is out of range.
         """
+        check_many("queries", queries)
         rest = (knn_k, ef_runtime, conditions)
         return [self.knn(field, query, *rest, where=where) for query in queries]
 
@@ -1998,7 +2075,7 @@ class Index:
         Raises:
             ValueError: An argument is out of range.
         """
-        check_count("limit", limit)
+        limit = whole_number("limit", limit, RESULTS_MAX)
         vector = self.vectors[field]
         filters = self._filters(conditions, where)
         within = f"@{field}:[VECTOR_RANGE $radius $query_vec]"
@@ -2015,10 +2092,11 @@ class Index:
     ) -> Filters:
         filters = Filters()
         for name, wanted in (conditions or {}).items():
-            if self.filters[name] == "tag":
-                filters.tag(name, wanted)
-            else:
+            labels = self.filters[name]
+            if labels is None:
                 filters.number(name, wanted)
+            else:
+                filters.tag(name, wanted, labels)
         filters.where(where)
         return filters
 
@@ -2040,6 +2118,10 @@ while at <= #ARGV do
 end
 """
 
+# Replies come as bytes from any client: a vector is no text, and a text may be stored in UTF-8 whatever
+# encoding a client decodes with.
+AS_BYTES: Final = {NEVER_DECODE: True}
+
 
 async def pipelined(
     redis: AsyncRedis,
@@ -2050,7 +2132,7 @@ async def pipelined(
     """Send commands in one round trip, and give their replies in the same order."""
     pipeline = redis.pipeline(transaction=False)
     for command in commands:
-        pipeline.execute_command(*command)
+        pipeline.execute_command(*command, **AS_BYTES)
     return await pipeline.execute(raise_on_error=raise_on_error)
 
 
@@ -2063,7 +2145,7 @@ def pipelined_blocking(
     """The blocking twin of `pipelined`."""
     pipeline = redis.pipeline(transaction=False)
     for command in commands:
-        pipeline.execute_command(*command)
+        pipeline.execute_command(*command, **AS_BYTES)
     return pipeline.execute(raise_on_error=raise_on_error)
 
 
@@ -2073,7 +2155,7 @@ def expiry_command(document_id: str | bytes | float, ttl: float) -> Command:
     Raises:
         ValueError: `ttl` is no number of at least a millisecond, or none that a server takes.
     """
-    seconds = number_parameter("ttl", ttl)
+    seconds = real_number("ttl", ttl)
     if seconds == math.inf:
         return ("PERSIST", document_id)
     if not MILLISECOND <= seconds <= LONGEST_TTL:
@@ -2127,6 +2209,7 @@ async def store_many(
     batch_size: int,
 ) -> StoreReport:
     """Store items batch by batch; those that cannot be stored are in the report."""
+    check_many("items", items)
     work = StoreMany(encode, key_name, batch_size)
     async for item in each(items):
         if work.add(item):
@@ -2143,6 +2226,7 @@ def store_many_blocking(
     batch_size: int,
 ) -> StoreReport:
     """The blocking twin of `store_many`."""
+    check_many("items", items)
     work = StoreMany(encode, key_name, batch_size)
     for item in items:
         if work.add(item):
@@ -2168,9 +2252,7 @@ async def get(
     read: ReadDocument[T],
 ) -> T | None:
     """The document of a key; None where there is none."""
-    # A blob is no text, so a client that decodes replies must not decode this one.
-    options = {} if index.storage == "json" else {NEVER_DECODE: True}
-    reply = await redis.execute_command(*index.get_command(key), **options)
+    reply = await redis.execute_command(*index.get_command(key), **AS_BYTES)
     return index.document(key, reply, read)
 
 
@@ -2181,8 +2263,7 @@ def get_blocking(
     read: ReadDocument[T],
 ) -> T | None:
     """The blocking twin of `get`."""
-    options = {} if index.storage == "json" else {NEVER_DECODE: True}
-    reply = redis.execute_command(*index.get_command(key), **options)
+    reply = redis.execute_command(*index.get_command(key), **AS_BYTES)
     return index.document(key, reply, read)
 
 
@@ -2204,7 +2285,7 @@ async def delete_many(
 ) -> int:
     """Delete the documents of these keys, and say how many there were."""
     deleted = 0
-    for batch in batches(keys, batch_size):
+    for batch in batches("keys", keys, batch_size):
         deleted += sum(await pipelined(redis, map(index.delete_command, batch)))
     return deleted
 
@@ -2217,7 +2298,7 @@ def delete_many_blocking(
 ) -> int:
     """The blocking twin of `delete_many`."""
     deleted = 0
-    for batch in batches(keys, batch_size):
+    for batch in batches("keys", keys, batch_size):
         deleted += sum(pipelined_blocking(redis, map(index.delete_command, batch)))
     return deleted
 
@@ -2225,7 +2306,7 @@ def delete_many_blocking(
 async def find(redis: AsyncRedis, search: Search, read: ReadHit[T]) -> list[T]:
     """What a search finds; nothing on errors of Redis, if the index is told so."""
     try:
-        reply = await redis.execute_command(*search.command)
+        reply = await redis.execute_command(*search.command, **AS_BYTES)
     except RedisError as error:
         note_failure(search, error)
         return []
@@ -2235,7 +2316,7 @@ async def find(redis: AsyncRedis, search: Search, read: ReadHit[T]) -> list[T]:
 def find_blocking(redis: BlockingRedis, search: Search, read: ReadHit[T]) -> list[T]:
     """The blocking twin of `find`."""
     try:
-        reply = redis.execute_command(*search.command)
+        reply = redis.execute_command(*search.command, **AS_BYTES)
     except RedisError as error:
         note_failure(search, error)
         return []
@@ -2295,13 +2376,15 @@ def note_failure(search: Search, error: Exception) -> None:
 
 async def iterate(redis: AsyncRedis, index: Index) -> AsyncIterator[str]:
     """The keys that have documents, as SCAN comes across them."""
-    async for key in redis.scan_iter(match=index.scan_pattern, count=SCAN_COUNT):
+    pattern = index.scan_pattern.encode()
+    async for key in redis.scan_iter(match=pattern, count=SCAN_COUNT, **AS_BYTES):
         yield as_str(key).removeprefix(index.prefixes[0])
 
 
 def iterate_blocking(redis: BlockingRedis, index: Index) -> Iterator[str]:
     """The blocking twin of `iterate`."""
-    for key in redis.scan_iter(match=index.scan_pattern, count=SCAN_COUNT):
+    pattern = index.scan_pattern.encode()
+    for key in redis.scan_iter(match=pattern, count=SCAN_COUNT, **AS_BYTES):
         yield as_str(key).removeprefix(index.prefixes[0])
 
 
@@ -2326,7 +2409,7 @@ async def redisearch_index_doc_count(redis: AsyncRedis, index_name: str) -> int:
         `num_docs` of FT.INFO; -1 on any failure, such as a missing index or a server that is away.
     """
     try:
-        reply = await redis.execute_command("FT.INFO", index_name)
+        reply = await redis.execute_command(*as_bytes(("FT.INFO", index_name)))
     except Exception:  # the contract: whatever fails, the count is -1
         logger.debug("FT.INFO of %s failed", index_name, exc_info=True)
         return -1
@@ -2336,7 +2419,7 @@ async def redisearch_index_doc_count(redis: AsyncRedis, index_name: str) -> int:
 def redisearch_index_doc_count_blocking(redis: BlockingRedis, index_name: str) -> int:
     """The blocking twin of `redisearch_index_doc_count`."""
     try:
-        reply = redis.execute_command("FT.INFO", index_name)
+        reply = redis.execute_command(*as_bytes(("FT.INFO", index_name)))
     except Exception:  # as above
         logger.debug("FT.INFO of %s failed", index_name, exc_info=True)
         return -1
@@ -2358,7 +2441,8 @@ def condition_words(where: Where | None) -> Command:
 def count_command(index: Index, where: Where | None) -> Command:
     """FT.SEARCH that counts the documents that meet a condition."""
     query, *params = condition_words(where)
-    return ("FT.SEARCH", index.name, query, *params, "LIMIT", 0, 0, "DIALECT", 2)
+    words = ("FT.SEARCH", index.name, query, *params, "LIMIT", 0, 0, "DIALECT", 2)
+    return as_bytes(words)
 
 
 def list_command(
@@ -2376,8 +2460,8 @@ def list_command(
         ValueError: `limit` is less than 1, or `offset` less than 0.
         TypeError: `sort_by` is no field with an order.
     """
-    check_count("limit", limit)
-    check_count("offset + 1", offset + 1)
+    limit = whole_number("limit", limit, RESULTS_MAX)
+    start = whole_number("offset", offset, RESULTS_MAX) if offset else 0
     query, *params = condition_words(where)
     order: Command = ()
     if sort_by is not None:
@@ -2387,7 +2471,7 @@ def list_command(
             )
         order = ("SORTBY", sort_by.attribute, "DESC" if descending else "ASC")
     words = ("FT.SEARCH", index.name, query, *params, "NOCONTENT", *order)
-    return (*words, "LIMIT", offset, limit, "DIALECT", 2)
+    return as_bytes((*words, "LIMIT", start, limit, "DIALECT", 2))
 
 
 def walk_command(index: Index, where: Where | None) -> Command:
@@ -2397,7 +2481,8 @@ def walk_command(index: Index, where: Where | None) -> Command:
     """
     query, *params = condition_words(where)
     words = ("FT.AGGREGATE", index.name, query, *params, "LOAD", 1, "@__key")
-    return (*words, "WITHCURSOR", "COUNT", WALK_BATCH, "TIMEOUT", 0, "DIALECT", 2)
+    words = (*words, "WITHCURSOR", "COUNT", WALK_BATCH, "TIMEOUT", 0)
+    return as_bytes((*words, "DIALECT", 2))
 
 
 def total_of(reply: Any) -> int:

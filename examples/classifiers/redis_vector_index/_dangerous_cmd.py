@@ -35,7 +35,7 @@ INDEX: Final = _core.Index(
         "embedding": _core.VectorField(384, "float32", "cosine", "embedding"),
     },
     returned=("category_id", "meta_json"),
-    filters={"category_id": "tag"},
+    filters={"category_id": _core.Labels(",")},
 )
 
 
@@ -87,7 +87,7 @@ def encode_item(item: DangerousCmdItem) -> list[Command]:
     return _core.hash_commands(
         INDEX.document_id(key),
         {
-            "category_id": key,
+            "category_id": _core.encode_tags("category_id", key, ","),
             "meta_json": _core.encode_json("meta_json", metadata),
             "embedding": INDEX.to_blob("embedding", item["centroid"]),
         },

@@ -41,7 +41,7 @@ INDEX: Final = _core.Index(
         "embedding": _core.VectorField(384, "float32", "cosine", "embedding"),
     },
     returned=("skill_id", "name", "description", "meta_json"),
-    filters={"skill_id": "tag"},
+    filters={"skill_id": _core.Labels(",")},
 )
 # The spec itself, for the engine that moves documents out of legacy hashes.
 SPEC: Final[dict[str, Any]] = json.loads(
@@ -133,7 +133,7 @@ def encode_item(item: SkillItem) -> list[Command]:
     return _core.hash_commands(
         INDEX.document_id(key),
         {
-            "skill_id": key,
+            "skill_id": _core.encode_tags("skill_id", key, ","),
             "name": _core.encode_text("name", _core.given(metadata.get("name"), key)),
             "description": _core.encode_text(
                 "description",

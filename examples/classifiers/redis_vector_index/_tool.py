@@ -36,7 +36,7 @@ INDEX: Final = _core.Index(
         "embedding": _core.VectorField(384, "float32", "cosine", "embedding"),
     },
     returned=("name", "meta_json"),
-    filters={"name": "tag"},
+    filters={"name": _core.Labels(",")},
 )
 # The spec itself, for the engine that moves documents out of legacy hashes.
 SPEC: Final[dict[str, Any]] = json.loads(
@@ -121,7 +121,7 @@ def encode_item(item: ToolItem) -> list[Command]:
     return _core.hash_commands(
         INDEX.document_id(key),
         {
-            "name": key,
+            "name": _core.encode_tags("name", key, ","),
             "meta_json": _core.encode_json("meta_json", metadata),
             "embedding": INDEX.to_blob("embedding", item["centroid"]),
         },

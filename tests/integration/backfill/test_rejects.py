@@ -105,7 +105,7 @@ def test_names_that_are_no_keys(client, emptied_url, project):
     assert {name: item.reason for name, item in found.items()} == {
         "\\xff\\xfe": "the name of the field is not UTF-8",
         "half\\xc3": "the name of the field is not UTF-8",
-        "": "the name of the field is empty",
+        "": "the key is empty (expected some text without NUL)",
     }
     stored = documents(client, "tool")
     assert {name.decode() for name in stored} == {"größe", "with space", "a:b", "{tag}", "*", "n\x00l"}

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import OLD_ALGORITHMS, OLD_DATATYPES, specs
-from vecmigrate.backfill.convert import Converter, Document, Items, digest, parse_metadata
+from vecmigrate.backfill.convert import Converter, Document, Items, digest, read_metadata
+from vecmigrate.helpers.vectors import encode_vector
 from vecmigrate.search.document import encode_document
-from vecmigrate.search.vector import encode_vector, vector_fault
 from vecmigrate.spec.build import spec_from_mapping
 from vecmigrate.spec.model import IndexSpec
 
@@ -78,8 +78,11 @@ def test_metadata_that_is_none_falls_back_to_the_key(text: bytes | None):
         (b"a", b"[NaN, 1]", None, "NaN"),
         (b"a", b"[Infinity, 1]", None, "infinity"),
         (b"a", b"[1e300, 1]", None, "float32"),
-        (b"", b"[1, 2]", None, "the name of the field is empty"),
+        (b"", b"[1, 2]", None, "the key is empty"),
         (b"\xff", b"[1, 2]", None, "not UTF-8"),
+        (b"a\0b", b"[1, 2]", None, "the key holds NUL"),
+        (b"a" * 4097, b"[1, 2]", None, "field 'skill_id': a tag has 4097 bytes (expected at most 4096"),
+        (b"a", b"[1, 2]", b'{"name": "x\\u0000y"}', "field 'name': the text holds NUL"),
         (b"a", b"[1, 2]", b'{"name": {"first": 1}}', "name"),
     ],
 )
@@ -129,11 +132,10 @@ def test_every_item_is_a_document_as_the_helper_writes_it_or_set_aside(case):
     assert all(item.reason and "\n" not in item.reason for item in aside)
     for document in documents:
         numbers = json.loads(document.vector)
-        assert vector_fault(numbers, spec.vector.dims, spec.vector.datatype, spec.vector.metric) is None
         blob = encode_vector(numbers, spec.vector.dims, spec.vector.datatype, spec.vector.metric)
         assert document.blob == blob
         key = document.name.decode()
-        known = parse_metadata(document.metadata)
+        known = read_metadata(document.metadata)[0]
         fallback = {next((item.name for item in spec.fields if item.source == "key"), spec.key): key}
         metadata = known if known is not None else fallback
         stored = fields(spec, document)

@@ -280,7 +280,7 @@ def test_texts_of_a_spec_stay_texts(tmp_path: Path):
     assert module.INDEX.scan_pattern == "p\\*\\?\\[a\\]\\\\'\"{}:*"
     assert spec_to_mapping(spec) == module.SPEC
     (command,) = module.encode_item({"item_id": "k", "embedding": [1, 2, 3]})
-    assert command[command.index("a \"b' {c}\\") + 1] == 'quo"te\\'
+    assert command[command.index(b"a \"b' {c}\\") + 1] == b'quo"te\\'
 
 
 # Names that generated code uses itself, at the top of a module or within a function.

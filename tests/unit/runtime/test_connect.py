@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import string
 import traceback
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from vecmigrate.errors import ConfigError
+from vecmigrate.runtime import urls
 from vecmigrate.runtime.connect import connect, inspect_server
 from vecmigrate.runtime.urls import parse_url, secrets_of
 
@@ -82,9 +85,20 @@ def test_what_is_read():
     assert (address.username, address.password, address.tls) == ("u", "p", True)
 
 
+# A traceback shows lines of these files, and where they are.
+OUR_WORDS = "\n".join(
+    [
+        *FORMS,
+        f"{__file__} test_no_part_of_a_secret_is_in_any_message told = str(parse_url(form.format(written)))",
+        *(f"{path}\n{Path(path).read_text()}" for path in (urls.__file__, contextlib.__file__)),
+    ]
+)
+
+
 @given(SECRETS, st.sampled_from(FORMS))
 @example("a/b@c:d#e?f=g", FORMS[0])
 @example("pa/ssword123", FORMS[0])
+@example("vecmig/00000", FORMS[0])
 @example("12/34@56:789", FORMS[0])
 @example("12345/67890@1", FORMS[1])
 @example("6379/0?s3cret-word=1", FORMS[1])
@@ -99,7 +113,7 @@ def test_no_part_of_a_secret_is_in_any_message(secret: str, form: str):
             assert error.__context__ is None
         # What a password shares with our own words tells nothing.
         pieces = [part for part in written.replace("%", "/").replace("#", "/").split("/") if len(part) > 5]
-        assume(not any(part in "redis://localhost:6379/0 unix:///run/redis.sock" for part in pieces))
+        assume(not any(part in OUR_WORDS for part in pieces))
         for part in (secret, written, *pieces):
             assert part not in told
 

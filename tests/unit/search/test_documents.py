@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 from vecmigrate.search.documents import observe
@@ -19,7 +20,7 @@ def spec_of(storage: str = "hash", **fields: Any):
     )
 
 
-GOOD = b"\0" * 8
+GOOD = struct.pack("<ff", 1, 1)
 
 
 def test_no_documents_tell_nothing():
@@ -48,6 +49,14 @@ def test_a_field_that_is_the_key_in_every_document():
     )
     assert observe(spec, {**both, "cat:x": {}}) == ()
     assert observe(spec_of(name={"type": "tag", "from": "key"}, kind={"type": "tag"}), both) == ()
+
+
+def test_vectors_that_spoil_searches():
+    (text,) = observe(spec_of(), {"cat:1": {"e": GOOD}, "cat:2": {"e": bytes(len(GOOD))}})
+    assert text.startswith(
+        "field 'e': in 1 of 2 documents looked at the vector is one that store helpers refuse"
+    )
+    assert "the vector is zero" in text
 
 
 def test_vectors_of_the_wrong_size():

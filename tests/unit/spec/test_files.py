@@ -83,7 +83,7 @@ def only(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str | bytes) -> st
         ("[" * 5000, "too-deep a.yaml:1:21: values are nested too deeply (expected at most 20 levels)"),
         (
             "#" + "x" * MAX_BYTES,
-            "too-large a.yaml:1:1: the file is larger than 1 MiB (expected at most 1048576 bytes)",
+            "too-large a.yaml:1:1: the file is larger than 512 KiB (expected at most 524288 bytes)",
         ),
     ],
 )
@@ -99,15 +99,59 @@ def test_aliases_that_explode_are_refused_at_once(tmp_path: Path, monkeypatch: p
         text += f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
     started = time.monotonic()
     assert only(tmp_path, monkeypatch, text) == (
-        "too-many-values a.yaml:1:1: the file holds too many values (expected at most 50000); use fewer aliases"
+        "too-many-values a.yaml:1:1: the file holds too many values (expected at most 30000); use fewer aliases"
     )
     assert time.monotonic() - started < 5
 
 
 def test_a_large_file_of_many_values_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert only(tmp_path, monkeypatch, "[" + "1," * 60_000 + "1]") == (
-        "too-many-values a.yaml:1:1: the file holds too many values (expected at most 50000)"
+        "too-many-values a.yaml:1:1: the file holds too many values (expected at most 30000)"
     )
+
+
+LONG = {
+    "entries that are merged": (
+        "x: &x {" + ", ".join(f"k{n}: 1" for n in range(7_000)) + "}\n<<: *x\n",
+        "unknown-key",
+    ),
+    "a merged mapping, often": ("a: &a {k: 1}\nb: {<<: [" + "*a, " * 9_000 + "*a]}\n", "unknown-key"),
+    "entries, one twice": (
+        TOOL.replace("prefix:", "stopwords: [" + "".join(f"w{n}, " for n in range(20_000)) + "w9], prefix:"),
+        "duplicate-value",
+    ),
+    "hexadecimal digits": (TOOL.replace("dims: 3", "dims: 0x" + "9" * 400_000), "wrong-type"),
+    "decimal digits": (TOOL.replace("dims: 3", "dims: " + "9" * 5_000), "wrong-type"),
+    "octal digits": (TOOL.replace("dims: 3", "dims: 0" + "7" * 5_000), "wrong-type"),
+    "base-60 parts": (TOOL.replace("dims: 3", "dims: 1" + ":1" * 200_000), "wrong-type"),
+    "base-60 parts of a fraction": (TOOL.replace("dims: 3", "dims: 1" + ":1" * 200_000 + ".5"), "wrong-type"),
+    "unknown keys": ("".join(f"unknown_key_{n}: 1\n" for n in range(13_000)), "too-many-problems"),
+    "unknown keys of fields": (
+        "fields:\n"
+        + "".join(f"  f{n}: {{type: tag, a: 1, b: 1, c: 1, d: 1, e: 1, f: 1}}\n" for n in range(1_000)),
+        "too-many-problems",
+    ),
+    "fields": ("fields:\n" + "".join(f"  f{n}: {{type: tagg}}\n" for n in range(7_000)), "too-many-fields"),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_what_is_long_takes_no_long_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+    """Each took from half a minute to many minutes, or ended as a fault."""
+    text, code = LONG[name]
+    path = write(tmp_path, a=text)
+    began = time.process_time()
+    found = lines(path, monkeypatch)
+    assert time.process_time() - began < 20
+    assert code in {line.split()[0] for line in found}
+    assert len(found) <= 201
+
+
+def test_what_is_merged_is_where_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    text = TOOL + "x: &x {key: 1, index: 2, nope: {a: 3}}\n<<: [*x, {other: 4}]\n"
+    last = len(TOOL.splitlines())
+    found = [line.split(":")[:3] for line in lines(write(tmp_path, a=text), monkeypatch)]
+    assert [f"{last + 1}", f"{last + 2}"] == sorted({line[1] for line in found})
 
 
 def test_an_alias_to_itself_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
