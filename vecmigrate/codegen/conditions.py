@@ -1,4 +1,4 @@
-"""The fields of a spec as generated code names them for conditions: `lang: Final = _core.Tag("lang")`."""
+"""The fields of a spec as generated code names them for conditions: `lang: Final = Tag("lang")`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def condition_fields(spec: IndexSpec) -> dict[str, str]:
     """What conditions can be about: the name of each such field → the assignment that declares it."""
     fields = {item.name: _declaration(spec, item) for item in spec.fields if _has_conditions(item)}
     return {
-        name: call("_core." + kind, arguments, indent=4, before=f"{name}: Final = ")
+        name: call(kind, arguments, indent=4, before=f"{name}: Final = ")
         for name, (kind, arguments) in fields.items()
     }
 

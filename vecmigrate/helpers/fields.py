@@ -109,11 +109,7 @@ class Field:
         return f"<{type(self).__name__} {self.attribute}>"
 
     def _refuse(self, operator: str) -> NoReturn:
-        known = (
-            name
-            for name in dir(type(self))
-            if callable(getattr(self, name)) and name[0] != "_"
-        )
+        known = [name for name in dir(self) if name[0] != "_" and name != "attribute"]
         raise TypeError(
             f"{self.attribute} is a {type(self).__name__} field, which knows no {operator} (expected one of"
             f" {', '.join(known)})",
@@ -322,8 +318,8 @@ class Text(Field):
             )
         if any(map(str.__eq__, words, words[1:])):
             raise ValueError(
-                f"the phrase {text!r} has a word twice in a row (expected none, since servers take it for"
-                " once)",
+                f"the phrase {text!r} has a word twice in a row (expected none, for servers take it as"
+                " one of them)",
             )
         # There are no parameters between quotes; these words hold no character of the query's language.
         return Where(f'{self._text}:("{" ".join(words)}")')
@@ -366,11 +362,8 @@ class Text(Field):
         return Where(f"{self._text}:(", Parameter(word_parameter(word)), ")")
 
     def _split(self, text: str) -> list[str]:
-        words = [
-            word
-            for word in word_list(self.attribute, text)
-            if word not in self._stop_words
-        ]
+        found = word_list(self.attribute, text)
+        words = [word for word in found if word not in self._stop_words]
         if not words:
             raise ValueError(
                 f"the condition on {self.attribute} is {text!r} (expected a word that is no stop word)",

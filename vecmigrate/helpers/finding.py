@@ -114,10 +114,8 @@ def walked(reply: Any) -> tuple[list[Any], int]:
     """The ids in a reply of a cursor, and the cursor; 0 where it is at its end."""
     found, cursor = reply
     if isinstance(found, Mapping):
-        rows = [
-            value_of(result, "extra_attributes")
-            for result in value_of(found, "results") or ()
-        ]
+        results = value_of(found, "results") or ()
+        rows = [value_of(result, "extra_attributes") for result in results]
         ids = [value_of(row, "__key") for row in rows if row]
     else:
         # A document that went away meanwhile has nothing in its row.
@@ -137,12 +135,12 @@ def documents_of(
     read: ReadDocument[T],
 ) -> list[T]:
     """The documents in replies to `get_command`, without those that went away meanwhile."""
-    found = (
-        index.document(key, reply, read)
-        for key, reply in zip(keys, replies, strict=True)
-        if reply is not None
-    )
-    return [document for document in found if document is not None]
+    found = []
+    for key, reply in zip(keys, replies, strict=True):
+        document = None if reply is None else index.document(key, reply, read)
+        if document is not None:
+            found.append(document)
+    return found
 
 
 def note_lost(index: Index, error: Exception) -> None:
@@ -213,7 +211,12 @@ async def list_documents(
 ) -> list[T]:
     """Some of the documents that meet a condition."""
     command = list_command(
-        index, where, sort_by=sort_by, descending=descending, offset=offset, limit=limit
+        index,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
     )
     try:
         ids = ids_of(await redis.execute_command(*command))
@@ -236,7 +239,12 @@ def list_documents_blocking(
 ) -> list[T]:
     """The blocking twin of `list_documents`."""
     command = list_command(
-        index, where, sort_by=sort_by, descending=descending, offset=offset, limit=limit
+        index,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
     )
     try:
         ids = ids_of(redis.execute_command(*command))
@@ -295,10 +303,9 @@ async def walk(
     where: Where | None,
 ) -> AsyncIterator[T]:
     """All documents that meet a condition; errors are raised whatever the index says: some were given."""
-    async with contextlib.aclosing(
-        walk_ids(redis, index, walk_command(index, where))
-    ) as batches_of_ids:
-        async for ids in batches_of_ids:
+    walking = walk_ids(redis, index, walk_command(index, where))
+    async with contextlib.aclosing(walking):
+        async for ids in walking:
             for document in await get_each(redis, index, ids, read):
                 yield document
 
@@ -310,10 +317,9 @@ def walk_blocking(
     where: Where | None,
 ) -> Iterator[T]:
     """The blocking twin of `walk`."""
-    with contextlib.closing(
-        walk_ids_blocking(redis, index, walk_command(index, where))
-    ) as batches_of_ids:
-        for ids in batches_of_ids:
+    walking = walk_ids_blocking(redis, index, walk_command(index, where))
+    with contextlib.closing(walking):
+        for ids in walking:
             yield from get_each_blocking(redis, index, ids, read)
 
 
@@ -335,10 +341,9 @@ async def delete_where(
     """Delete the documents that meet a condition, and say how many they were."""
     check_deletion(where, everything)
     deleted = 0
-    async with contextlib.aclosing(
-        walk_ids(redis, index, walk_command(index, where))
-    ) as batches_of_ids:
-        async for ids in batches_of_ids:
+    walking = walk_ids(redis, index, walk_command(index, where))
+    async with contextlib.aclosing(walking):
+        async for ids in walking:
             pipeline = redis.pipeline(transaction=False)
             for name in ids:
                 pipeline.execute_command("DEL", name)
@@ -355,10 +360,9 @@ def delete_where_blocking(
     """The blocking twin of `delete_where`."""
     check_deletion(where, everything)
     deleted = 0
-    with contextlib.closing(
-        walk_ids_blocking(redis, index, walk_command(index, where))
-    ) as batches_of_ids:
-        for ids in batches_of_ids:
+    walking = walk_ids_blocking(redis, index, walk_command(index, where))
+    with contextlib.closing(walking):
+        for ids in walking:
             pipeline = redis.pipeline(transaction=False)
             for name in ids:
                 pipeline.execute_command("DEL", name)

@@ -7,6 +7,7 @@ and what is left holds no character that means anything to it.
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import (
     Callable,
@@ -74,18 +75,14 @@ class Where:
         self.between = ""
 
     def __and__(self, other: Where) -> Where:
-        return (
-            join_conditions((self, other), " ")
-            if isinstance(other, Where)
-            else NotImplemented
-        )
+        if not isinstance(other, Where):
+            return NotImplemented
+        return join_conditions((self, other), " ")
 
     def __or__(self, other: Where) -> Where:
-        return (
-            join_conditions((self, other), " | ")
-            if isinstance(other, Where)
-            else NotImplemented
-        )
+        if not isinstance(other, Where):
+            return NotImplemented
+        return join_conditions((self, other), " | ")
 
     def __invert__(self) -> Where:
         return Where("(-(", *self.parts, "))", goes_first=self.goes_first)
@@ -97,18 +94,14 @@ class Where:
         )
 
     def __repr__(self) -> str:
-        shown = (
-            part if isinstance(part, str) else repr(part.value) for part in self.parts
-        )
-        return f"<Where {''.join(shown)}>"
+        return f"<Where {self.render(repr)}>"
 
     def render(self, parameter: Callable[[bytes | float], str]) -> str:
         """The text of the condition; `parameter` takes a value and gives the text that stands for it."""
-        found = (
-            part if isinstance(part, str) else parameter(part.value)
-            for part in self.parts
-        )
-        return f"({''.join(found)})"
+        texts = []
+        for part in self.parts:
+            texts.append(part if isinstance(part, str) else parameter(part.value))
+        return f"({''.join(texts)})"
 
 
 def join_conditions(conditions: Iterable[Where], between: str) -> Where:
@@ -143,10 +136,7 @@ def flat(values: Iterable[Any]) -> list[Any]:
 
 def attribute_text(name: str) -> str:
     """An attribute as the text of a query names it."""
-    return "@" + "".join(
-        char if char.isalnum() or char == "_" or not char.isascii() else f"\\{char}"
-        for char in name
-    )
+    return "@" + re.sub(r"([\x00-\x7f])(?<!\w)", r"\\\1", name)
 
 
 def word_parameter(word: str) -> bytes:

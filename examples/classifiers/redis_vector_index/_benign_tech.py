@@ -19,7 +19,16 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._core import AsyncRedis, Command, Field, StoreReport, TagFilter, Vector, Where
+from ._core import (
+    AsyncRedis,
+    Command,
+    Field,
+    StoreReport,
+    Tag,
+    TagFilter,
+    Vector,
+    Where,
+)
 
 # What is queried: an alias, so that the index behind it can be rebuilt.
 BENIGN_TECH_EMB_INDEX: Final = "idx:benign_tech_emb"
@@ -67,7 +76,7 @@ class BenignTechItem(TypedDict):
 class BenignTechFields:
     """What conditions can be about: `where=BenignTechFields.… == …`."""
 
-    category_id: Final = _core.Tag("category_id")
+    category_id: Final = Tag("category_id")
 
 
 def benign_tech_embedding_to_blob(vec: Vector) -> bytes:

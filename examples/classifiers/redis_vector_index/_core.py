@@ -1026,18 +1026,14 @@ class Where:
         self.between = ""
 
     def __and__(self, other: Where) -> Where:
-        return (
-            join_conditions((self, other), " ")
-            if isinstance(other, Where)
-            else NotImplemented
-        )
+        if not isinstance(other, Where):
+            return NotImplemented
+        return join_conditions((self, other), " ")
 
     def __or__(self, other: Where) -> Where:
-        return (
-            join_conditions((self, other), " | ")
-            if isinstance(other, Where)
-            else NotImplemented
-        )
+        if not isinstance(other, Where):
+            return NotImplemented
+        return join_conditions((self, other), " | ")
 
     def __invert__(self) -> Where:
         return Where("(-(", *self.parts, "))", goes_first=self.goes_first)
@@ -1049,18 +1045,14 @@ class Where:
         )
 
     def __repr__(self) -> str:
-        shown = (
-            part if isinstance(part, str) else repr(part.value) for part in self.parts
-        )
-        return f"<Where {''.join(shown)}>"
+        return f"<Where {self.render(repr)}>"
 
     def render(self, parameter: Callable[[bytes | float], str]) -> str:
         """The text of the condition; `parameter` takes a value and gives the text that stands for it."""
-        found = (
-            part if isinstance(part, str) else parameter(part.value)
-            for part in self.parts
-        )
-        return f"({''.join(found)})"
+        texts = []
+        for part in self.parts:
+            texts.append(part if isinstance(part, str) else parameter(part.value))
+        return f"({''.join(texts)})"
 
 
 def join_conditions(conditions: Iterable[Where], between: str) -> Where:
@@ -1095,10 +1087,7 @@ def flat(values: Iterable[Any]) -> list[Any]:
 
 def attribute_text(name: str) -> str:
     """An attribute as the text of a query names it."""
-    return "@" + "".join(
-        char if char.isalnum() or char == "_" or not char.isascii() else f"\\{char}"
-        for char in name
-    )
+    return "@" + re.sub(r"([\x00-\x7f])(?<!\w)", r"\\\1", name)
 
 
 def word_parameter(word: str) -> bytes:
@@ -1215,11 +1204,7 @@ class Field:
         return f"<{type(self).__name__} {self.attribute}>"
 
     def _refuse(self, operator: str) -> NoReturn:
-        known = (
-            name
-            for name in dir(type(self))
-            if callable(getattr(self, name)) and name[0] != "_"
-        )
+        known = [name for name in dir(type(self)) if name[0] not in "_a"]
         raise TypeError(
             f"{self.attribute} is a {type(self).__name__} field, which knows no {operator} (expected one of"
             f" {', '.join(known)})",
@@ -1472,11 +1457,8 @@ class Text(Field):
         return Where(f"{self._text}:(", Parameter(word_parameter(word)), ")")
 
     def _split(self, text: str) -> list[str]:
-        words = [
-            word
-            for word in word_list(self.attribute, text)
-            if word not in self._stop_words
-        ]
+        found = word_list(self.attribute, text)
+        words = [word for word in found if word not in self._stop_words]
         if not words:
             raise ValueError(
                 f"the condition on {self.attribute} is {text!r} (expected a word that is no stop word)",
@@ -2503,10 +2485,8 @@ def walked(reply: Any) -> tuple[list[Any], int]:
     """The ids in a reply of a cursor, and the cursor; 0 where it is at its end."""
     found, cursor = reply
     if isinstance(found, Mapping):
-        rows = [
-            value_of(result, "extra_attributes")
-            for result in value_of(found, "results") or ()
-        ]
+        results = value_of(found, "results") or ()
+        rows = [value_of(result, "extra_attributes") for result in results]
         ids = [value_of(row, "__key") for row in rows if row]
     else:
         # A document that went away meanwhile has nothing in its row.
@@ -2602,7 +2582,12 @@ async def list_documents(
 ) -> list[T]:
     """Some of the documents that meet a condition."""
     command = list_command(
-        index, where, sort_by=sort_by, descending=descending, offset=offset, limit=limit
+        index,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
     )
     try:
         ids = ids_of(await redis.execute_command(*command))
@@ -2625,7 +2610,12 @@ def list_documents_blocking(
 ) -> list[T]:
     """The blocking twin of `list_documents`."""
     command = list_command(
-        index, where, sort_by=sort_by, descending=descending, offset=offset, limit=limit
+        index,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
     )
     try:
         ids = ids_of(redis.execute_command(*command))
@@ -2684,10 +2674,9 @@ async def walk(
     where: Where | None,
 ) -> AsyncIterator[T]:
     """All documents that meet a condition; errors are raised whatever the index says: some were given."""
-    async with contextlib.aclosing(
-        walk_ids(redis, index, walk_command(index, where))
-    ) as batches_of_ids:
-        async for ids in batches_of_ids:
+    walking = walk_ids(redis, index, walk_command(index, where))
+    async with contextlib.aclosing(walking):
+        async for ids in walking:
             for document in await get_each(redis, index, ids, read):
                 yield document
 
@@ -2699,10 +2688,9 @@ def walk_blocking(
     where: Where | None,
 ) -> Iterator[T]:
     """The blocking twin of `walk`."""
-    with contextlib.closing(
-        walk_ids_blocking(redis, index, walk_command(index, where))
-    ) as batches_of_ids:
-        for ids in batches_of_ids:
+    walking = walk_ids_blocking(redis, index, walk_command(index, where))
+    with contextlib.closing(walking):
+        for ids in walking:
             yield from get_each_blocking(redis, index, ids, read)
 
 
@@ -2724,10 +2712,9 @@ async def delete_where(
     """Delete the documents that meet a condition, and say how many they were."""
     check_deletion(where, everything)
     deleted = 0
-    async with contextlib.aclosing(
-        walk_ids(redis, index, walk_command(index, where))
-    ) as batches_of_ids:
-        async for ids in batches_of_ids:
+    walking = walk_ids(redis, index, walk_command(index, where))
+    async with contextlib.aclosing(walking):
+        async for ids in walking:
             pipeline = redis.pipeline(transaction=False)
             for name in ids:
                 pipeline.execute_command("DEL", name)
@@ -2744,10 +2731,9 @@ def delete_where_blocking(
     """The blocking twin of `delete_where`."""
     check_deletion(where, everything)
     deleted = 0
-    with contextlib.closing(
-        walk_ids_blocking(redis, index, walk_command(index, where))
-    ) as batches_of_ids:
-        for ids in batches_of_ids:
+    walking = walk_ids_blocking(redis, index, walk_command(index, where))
+    with contextlib.closing(walking):
+        for ids in walking:
             pipeline = redis.pipeline(transaction=False)
             for name in ids:
                 pipeline.execute_command("DEL", name)

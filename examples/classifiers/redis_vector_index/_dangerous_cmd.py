@@ -18,7 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._core import AsyncRedis, Command, Field, StoreReport, TagFilter, Vector, Where
+from ._core import (
+    AsyncRedis,
+    Command,
+    Field,
+    StoreReport,
+    Tag,
+    TagFilter,
+    Vector,
+    Where,
+)
 
 # What is queried: an alias, so that the index behind it can be rebuilt.
 DANGEROUS_CMD_EMB_INDEX: Final = "idx:dangerous_cmd_emb"
@@ -66,7 +75,7 @@ class DangerousCmdItem(TypedDict):
 class DangerousCmdFields:
     """What conditions can be about: `where=DangerousCmdFields.… == …`."""
 
-    category_id: Final = _core.Tag("category_id")
+    category_id: Final = Tag("category_id")
 
 
 def dangerous_cmd_embedding_to_blob(vec: Vector) -> bytes:

@@ -19,7 +19,17 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._core import AsyncRedis, Command, Field, StoreReport, TagFilter, Vector, Where
+from ._core import (
+    AsyncRedis,
+    Command,
+    Field,
+    StoreReport,
+    Tag,
+    TagFilter,
+    Text,
+    Vector,
+    Where,
+)
 
 # What is queried: an alias, so that the index behind it can be rebuilt.
 SKILL_EMB_INDEX: Final = "idx:skill_emb"
@@ -110,9 +120,9 @@ class SkillItem(TypedDict):
 class SkillFields:
     """What conditions can be about: `where=SkillFields.… == …`."""
 
-    skill_id: Final = _core.Tag("skill_id")
-    name: Final = _core.Text("name")
-    description: Final = _core.Text("description")
+    skill_id: Final = Tag("skill_id")
+    name: Final = Text("name")
+    description: Final = Text("description")
 
 
 def skill_embedding_to_blob(vec: Vector) -> bytes:

@@ -19,7 +19,16 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._core import AsyncRedis, Command, Field, StoreReport, TagFilter, Vector, Where
+from ._core import (
+    AsyncRedis,
+    Command,
+    Field,
+    StoreReport,
+    Tag,
+    TagFilter,
+    Vector,
+    Where,
+)
 
 # What is queried: an alias, so that the index behind it can be rebuilt.
 TOOL_EMB_INDEX: Final = "idx:tool_emb"
@@ -100,7 +109,7 @@ class ToolItem(TypedDict):
 class ToolFields:
     """What conditions can be about: `where=ToolFields.… == …`."""
 
-    name: Final = _core.Tag("name")
+    name: Final = Tag("name")
 
 
 def embedding_to_blob(vec: Vector) -> bytes:
