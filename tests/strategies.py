@@ -217,6 +217,12 @@ def spec_mappings(
     for field_name, field in fields:
         if draw(st.sampled_from([False, False, True])):
             field["path"] = draw(_paths(field_name, field, storage))
+        if (
+            field["type"] != "json"
+            and field.get("index", True)
+            and draw(st.sampled_from([False, False, True]))
+        ):
+            field["attribute"] = draw(_attribute_names(field_name, storage))
     mapping: dict[str, Any] = {
         "version": 1,
         "name": name,
@@ -228,6 +234,12 @@ def spec_mappings(
     if helpers and draw(_FLAG):
         mapping["helpers"] = draw(_helpers(name))
     return mapping
+
+
+def _attribute_names(name: str, storage: str) -> st.SearchStrategy[str]:
+    """Attributes that no other field has, as itself, as its attribute, or where it lies."""
+    choices = [f"{name}.x", f"{name}-x", f"__{name}", f"é {name}", f"{{{name}}}"]
+    return st.sampled_from([*choices, f"$.x.{name}"] if storage == "json" else choices)
 
 
 def _paths(name: str, field: dict[str, Any], storage: str) -> st.SearchStrategy[str]:

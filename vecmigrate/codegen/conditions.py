@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from vecmigrate.codegen.layout import call, quote, words_tuple
+from vecmigrate.codegen.names import free
 from vecmigrate.spec import defaults
 from vecmigrate.spec.model import (
     Field,
@@ -26,13 +27,15 @@ _KINDS: Final[dict[type[Field], str]] = {
     GeoShapeField: "GeoShape",
     VectorField: "Field",
 }
+# What the declarations say themselves: a field of such a name gets an underscore behind it.
+_OWN_NAMES: Final = frozenset({*_KINDS.values(), "Final"})
 
 
 def condition_fields(spec: IndexSpec) -> dict[str, str]:
     """What conditions can be about: the name of each such field → the assignment that declares it."""
     fields = {item.name: _declaration(spec, item) for item in spec.fields if _has_conditions(item)}
     return {
-        name: call(kind, arguments, indent=4, before=f"{name}: Final = ")
+        name: call(kind, arguments, indent=4, before=f"{free(name, _OWN_NAMES)}: Final = ")
         for name, (kind, arguments) in fields.items()
     }
 
@@ -45,7 +48,7 @@ def _has_conditions(item: Field) -> bool:
 
 
 def _declaration(spec: IndexSpec, item: Field) -> tuple[str, list[str]]:
-    arguments = [quote(item.name)]
+    arguments = [quote(item.attribute)]
     if isinstance(item, TagField) and item.separator != defaults.TAG_SEPARATOR:
         arguments.append(f"separator={quote(item.separator)}")
     if isinstance(item, TextField) and spec.index.stopwords is not None:

@@ -146,6 +146,13 @@ def index_options(view: SpecView) -> list[str]:
     options.append("vectors={\n" + "".join(f"        {entry}\n" for entry in vectors) + "    }")
     if view.returned:
         options.append(words_tuple(view.returned, 4, "returned="))
+    attributes = {
+        item.name: quote(item.attribute)
+        for item in view.spec.fields
+        if item.attribute != item.name and (item.name in view.searched)
+    }
+    if attributes:
+        options.append(f"attributes={mapping_of(attributes, indent=4)}")
     if view.filters:
         kinds = {
             value.name: _labels(value.field) if isinstance(value.field, TagField) else "None"
@@ -161,7 +168,9 @@ def _labels(field: TagField) -> str:
 
 
 def _prefixes(view: SpecView) -> str:
-    others = [quote(prefix) for prefix in view.spec.index.prefixes[1:]]
+    first = view.spec.prefix
+    # With `store_prefix` the prefix of the index that it lies in says less than it.
+    others = [quote(prefix) for prefix in view.spec.index.prefixes if not first.startswith(prefix)]
     return call("", [view.prefix_constant, *others], indent=4) if others else f"({view.prefix_constant},)"
 
 

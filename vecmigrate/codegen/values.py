@@ -63,9 +63,9 @@ class ValueView:
     @property
     def returned(self) -> tuple[str, ...]:
         """The words of RETURN that ask for the field under its name."""
-        if isinstance(self.field, JsonField) or not self.field.indexed:
-            return (self.path,) if self.path == self.name else (self.path, "AS", self.name)
-        return (self.name,)
+        is_known = self.field.indexed and not isinstance(self.field, JsonField)
+        there = self.field.attribute if is_known else self.path
+        return (there,) if there == self.name else (there, "AS", self.name)
 
     @property
     def about(self) -> str:

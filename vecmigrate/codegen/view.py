@@ -156,6 +156,11 @@ class SpecView:
         return tuple(value for value in self.values if value.filter_parameter is not None)
 
     @property
+    def searched(self) -> frozenset[str]:
+        """The fields that the texts of queries name."""
+        return frozenset([*(item.name for item in self.filters), *(item.name for item in self.vectors)])
+
+    @property
     def names_key(self) -> bool:
         """Whether results show the key under the name of the key parameter."""
         return not any(value.field.source == "key" for value in self.values)

@@ -92,7 +92,7 @@ def introspect(
         SpecError: It cannot be said in a spec; nothing was written.
         RevisionError: The file exists; nothing was written.
     """
-    from vecmigrate.runtime.live import all_indexes, sample_documents
+    from vecmigrate.runtime.live import all_indexes, document_keys, sample_documents
     from vecmigrate.runtime.search_server import alias_list, index_info
 
     info = index_info(session.client, index)
@@ -109,7 +109,8 @@ def introspect(
             hint="give an --alias for each, or none at all: this server lists them",
         )
     known_aliases = aliases if listed is None else listed
-    proposal = from_info.propose(info, index=index, name=name, key=key, aliases=known_aliases)
+    keys = document_keys(session.client, info, sample)
+    proposal = from_info.propose(info, index=index, name=name, key=key, aliases=known_aliases, keys=keys)
     spec = spec_from_mapping(proposal.mapping)
     failures = int(info.get("hash_indexing_failures", 0))
     notes = list(proposal.notes)

@@ -205,12 +205,12 @@ def _added_since(history: History, records: dict[str, RevisionRecord], item: Kep
     today = history.state_of(applied).find(item.name)
     if then is None or today is None:
         return []
-    known = {field.name for field in then.spec.fields if field.indexed}
+    known = {field.attribute for field in then.spec.fields if field.indexed}
     has = {str(attribute["attribute"]) for attribute in before.get("attributes", ())}
     return [
         f"field {field.name!r}"
         for field in today.spec.fields
-        if field.indexed and field.name not in known and field.name not in has
+        if field.indexed and field.attribute not in known and field.attribute not in has
     ]
 
 

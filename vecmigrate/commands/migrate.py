@@ -29,6 +29,7 @@ from vecmigrate.runtime.look import look
 from vecmigrate.runtime.registry import read_indexes
 from vecmigrate.runtime.runner import RevisionOutcome, Runner, outline
 from vecmigrate.runtime.search_server import infos
+from vecmigrate.spec.implied import attribute_of
 
 
 def upgrade(  # one parameter for each option
@@ -225,7 +226,8 @@ def _refuse_lost_fields(
                 if not isinstance(operation, AlterIndex) or operation.target not in rebuilt:
                     continue
                 put_aside = [item.what for item in aside if (item.name, item.by) == (operation.target, name)]
-                lost = set(operation.add) - _fields(session.client, put_aside)
+                has = _fields(session.client, put_aside)
+                lost = {name for name, body in operation.add.items() if attribute_of(name, body) not in has}
                 if lost:
                     raise OperationError(
                         f"revision {name} would build index {operation.target!r} without field "

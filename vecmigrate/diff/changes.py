@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 _SEPARATE: Final = frozenset(
-    {"name", "prefixes", "storage", "skip_initial_scan", "alias", "aliases", "ask_aliases"}
+    {"name", "prefixes", "store_prefix", "storage", "skip_initial_scan", "alias", "aliases", "ask_aliases"}
 )
 # What another index has to be built for, where documents stay as they are.
 _NEW_INDEX: Final = ("rebuild", "re_embed")
@@ -179,7 +179,7 @@ def _next_name(name: str, taken: Collection[str]) -> str:
 
 def _reads_anew(change: Change) -> bool:
     """Whether documents that are written anew need another index too: all but for a field that is added."""
-    apart = change.option in ("field", "index.prefix", "index.storage")
+    apart = change.option in ("field", "index.prefix", "index.store_prefix", "index.storage")
     return change.kind == "rewrite" and not apart
 
 
@@ -202,6 +202,9 @@ def _of_prefixes(old: IndexSpec, new: IndexSpec) -> Change:
     note = "other documents belong to the index"
     if old.prefix != new.prefix:
         note = f"documents are stored under {old.prefix!r}, helpers will look for them under {new.prefix!r}"
+    if before == after:
+        place = new.place("index", "store_prefix")
+        return Change("rewrite", new.name, None, "index.store_prefix", old.prefix, new.prefix, place, note)
     one = len(before) == len(after) == 1
     return Change(
         "rewrite",

@@ -93,7 +93,7 @@ def _of_index(change: Change, old: IndexSpec, new: IndexSpec) -> Effect:
         )
     if change.option == "index.storage":
         return _both("documents are stored in another form")
-    if change.option == "index.prefix" and old.prefix != new.prefix:
+    if change.option in ("index.prefix", "index.store_prefix") and old.prefix != new.prefix:
         return _both("documents are stored under another prefix")
     return _NONE
 
@@ -113,7 +113,7 @@ def _of_field(change: Change, one: tuple[IndexSpec, Field], other: tuple[IndexSp
             return _both("scores mean something else")
         case "type":
             return _of_type((old, before), (new, after))
-        case "name":
+        case "name" | "attribute":
             return Effect(_missed(old, before), _missed(new, after))
         case "path" if _writes(old, before) or _writes(new, after):
             return _both("values are stored elsewhere")
@@ -154,12 +154,12 @@ def _indexable(stored: str, wanted: str, storage: Storage) -> bool:
 
 
 def _missed(spec: IndexSpec, item: Field) -> str | None:
-    """Why helpers of `spec` fail with an index that does not know that field under its name."""
+    """Why helpers of `spec` fail with an index that does not know that field under its attribute."""
     if not is_indexed(item):
         return None
     if isinstance(item, VectorField):
         return "they search it"
-    found = item.path == item.name and spec.index.storage == "hash"
+    found = item.path == item.attribute and spec.index.storage == "hash"
     return _unfiltered(item) or (None if found else "results lack it")
 
 

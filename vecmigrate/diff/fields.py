@@ -35,7 +35,18 @@ _WHOLE_NUMBERS: Final = frozenset({"int8", "uint8"})
 
 _STORED: Final = {"source": "from", "default": "default", "default_from_key": "default_from"}
 _APART: Final = frozenset(
-    {*_STORED, "name", "path", "indexed", "algorithm", "dims", "datatype", "renamed_from", "location"}
+    {
+        *_STORED,
+        "name",
+        "path",
+        "attribute",
+        "indexed",
+        "algorithm",
+        "dims",
+        "datatype",
+        "renamed_from",
+        "location",
+    }
 )
 
 
@@ -197,20 +208,36 @@ def meaning_as(before: Field, after: Field) -> str:
 def _named(old: IndexSpec, new: IndexSpec, before: Field, after: Field) -> Iterator[Change]:
     """The changes of the name, and of where the value lies."""
     if before.name != after.name:
-        kind: Kind = "rebuild" if is_indexed(before) or is_indexed(after) else "nothing"
-        note = "queries and results use the new name"
-        yield _change(new, after, kind, "name", (before.name, after.name), note=note)
+        yield _name_change(new, before, after)
+    if _says_attribute(before, after) and before.attribute != after.attribute:
+        values = (before.attribute, after.attribute)
+        yield _change(new, after, "rebuild", "attribute", values, note="queries use the new attribute")
     # With another storage every document is written anew, and that is said of the index.
     if before.path == after.path or old.index.storage != new.index.storage:
         return
     if _has_values(old, after) or not _written(new, after):
-        kind = "rebuild" if is_indexed(after) else "nothing"
+        kind: Kind = "rebuild" if is_indexed(after) else "nothing"
         yield _change(new, after, kind, "path", (before.path, after.path), note="over stored values")
         return
     note = "stored values have to be moved"
     if before.name != after.name:
         note += f"; with `path: {before.path}` they can stay"
     yield _change(new, after, "rewrite", "path", (before.path, after.path), note=note)
+
+
+def _says_attribute(before: Field, after: Field) -> bool:
+    """Whether the index knows both, and one of them has an attribute that is not its name."""
+    apart = before.attribute != before.name or after.attribute != after.name
+    return apart and is_indexed(before) and is_indexed(after)
+
+
+def _name_change(new: IndexSpec, before: Field, after: Field) -> Change:
+    """The change of the name alone; where the attribute is the name, the index has to be another one."""
+    kind: Kind = "rebuild" if is_indexed(before) or is_indexed(after) else "nothing"
+    note = "queries and results use the new name"
+    if _says_attribute(before, after):
+        kind, note = "nothing", "parameters and results use the new name; the index does not know it"
+    return _change(new, after, kind, "name", (before.name, after.name), note=note)
 
 
 def _options(old: IndexSpec, new: IndexSpec, before: Field, after: Field) -> Iterator[Change]:

@@ -318,8 +318,7 @@ class Text(Field):
             )
         if any(map(str.__eq__, words, words[1:])):
             raise ValueError(
-                f"the phrase {text!r} has a word twice in a row (expected none, for servers take it as"
-                " one of them)",
+                f"the phrase {text!r} has a word twice in a row (expected it once)",
             )
         # There are no parameters between quotes; these words hold no character of the query's language.
         return Where(f'{self._text}:("{" ".join(words)}")')

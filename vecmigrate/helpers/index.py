@@ -25,6 +25,7 @@ from vecmigrate.helpers.queries import (
     DISTANCE,
     Filters,
     Labels,
+    query_name,
     search_command,
     search_radius,
     search_radius_l2,
@@ -153,6 +154,7 @@ class Index:
         vectors: Vector field → how it is stored.
         returned: What searches return of a document, in the words of RETURN.
         filters: Field that searches can filter by → how its labels are kept, or None for numbers.
+        attributes: Field that queries name → what the index calls it, where that is not its name.
     """
 
     name: str
@@ -163,6 +165,7 @@ class Index:
     vectors: Mapping[str, VectorField]
     returned: tuple[str, ...] = ()
     filters: Mapping[str, Labels | None] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     def document_id(self, key: str) -> bytes:
         """Where a new document of a key lies.
@@ -176,6 +179,11 @@ class Index:
     def key_of(self, document_id: str) -> str:
         """The key in the id of a document."""
         return strip_prefix(document_id, self.prefixes)
+
+    def asked(self, field: str) -> str:
+        """What queries call a field, behind their @."""
+        attribute = self.attributes.get(field)
+        return field if attribute is None else query_name(attribute)
 
     def to_blob(self, field: str, vector: Vector) -> bytes:
         """The bytes of a vector for the vector field `field`."""
@@ -257,7 +265,7 @@ class Index:
             own = (*own, "ef_runtime", ef_runtime)
             options = " EF_RUNTIME $ef_runtime"
         filters = self._filters(conditions, where)
-        nearest = f"[KNN $knn_k @{field} $query_vec{options} AS {DISTANCE}]"
+        nearest = f"[KNN $knn_k @{self.asked(field)} $query_vec{options} AS {DISTANCE}]"
         params = ("query_vec", vector.to_blob(query), *own, *filters.params)
         query_text = f"{filters.query}=>{nearest}"
         command = search_command(self.name, query_text, params, self.returned, knn_k)
@@ -300,7 +308,7 @@ class Index:
         limit = whole_number("limit", limit, RESULTS_MAX)
         vector = self.vectors[field]
         filters = self._filters(conditions, where)
-        within = f"@{field}:[VECTOR_RANGE $radius $query_vec]"
+        within = f"@{self.asked(field)}:[VECTOR_RANGE $radius $query_vec]"
         filters.clauses.insert(0, f"{within}=>{{$YIELD_DISTANCE_AS: {DISTANCE}}}")
         own = ("query_vec", vector.to_blob(query), "radius", vector.radius(min_score))
         params = (*own, *filters.params)
@@ -316,8 +324,8 @@ class Index:
         for name, wanted in (conditions or {}).items():
             labels = self.filters[name]
             if labels is None:
-                filters.number(name, wanted)
+                filters.number(name, wanted, self.asked(name))
             else:
-                filters.tag(name, wanted, labels)
+                filters.tag(name, wanted, labels, self.asked(name))
         filters.where(where)
         return filters

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import re
 from collections.abc import (
     Iterable,
     Mapping,
@@ -20,6 +21,17 @@ from vecmigrate.helpers.where import Where
 
 # The name under which queries return a distance.
 DISTANCE: Final = "__distance"
+
+# What a query reads as a part of its syntax: all of ASCII but letters, digits and the underscore.
+SYNTAX: Final = re.compile(r"([\x00-/:-@\[-^`{-\x7f])")
+
+
+def query_name(attribute: str) -> str:
+    r"""An attribute as queries say it behind their @: `user.name` as `user\.name`, `$.a` as `\$\.a`.
+
+    Letters and signs beyond ASCII stay as they are: the server takes no backslash before them.
+    """
+    return SYNTAX.sub(r"\\\1", attribute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +58,11 @@ class Filters:
         field: str,
         wanted: TagFilter | None,
         kept: Labels,
+        said: str = "",
     ) -> None:
         """The field holds this label, or one of these.
+
+        `said` is what queries call the field where that is not its name, as `query_name` makes it.
 
         Raises:
             ValueError: No document can hold such a label; see `tag_parameter`.
@@ -68,9 +83,15 @@ class Filters:
             raise ValueError(
                 f"the filter {field} has no labels (expected at least one, or None)",
             )
-        self.clauses.append(f"@{field}:{{{' | '.join(map(self._param, parameters))}}}")
+        names = " | ".join(map(self._param, parameters))
+        self.clauses.append(f"@{said or field}:{{{names}}}")
 
-    def number(self, field: str, wanted: NumericFilter | None) -> None:
+    def number(
+        self,
+        field: str,
+        wanted: NumericFilter | None,
+        said: str = "",
+    ) -> None:
         """The field's number lies between the two, both included; None leaves a side open.
 
         Raises:
@@ -95,7 +116,7 @@ class Filters:
                 f"the filter {field} is ({low}, {high}) (expected smallest, largest)",
             )
         self.clauses.append(
-            f"@{field}:[{self._param(smallest)} {self._param(largest)}]",
+            f"@{said or field}:[{self._param(smallest)} {self._param(largest)}]",
         )
 
     def where(self, wanted: Where | None) -> None:

@@ -62,7 +62,8 @@ class AlterIndex(Operation):
         ]
         checked.require_updates_seen(context, spec)
         indexes.wait_until_indexed(context, record.physical, record.physical)
-        new = [name for name in self.add if name not in self._found(context, record.physical)]
+        found_there = self._found(context, record.physical)
+        new = [item.name for item in self._added(spec) if item.attribute not in found_there]
         checked.refuse_unfit(context, record.physical, spec, new)
         if context.step.get("missing") is None and new:
             before = checked.check(context, record.physical, index.spec)
@@ -89,13 +90,13 @@ class AlterIndex(Operation):
     def _alter(self, context: Context, spec: IndexSpec, live: str) -> None:
         for item in self._added(spec):
             found = self._found(context, live)
-            if item.name not in found:
+            if item.attribute not in found:
                 context.search.change(*ddl.ft_alter_add(live, item, spec.index.storage))
         indexes.wait_until_indexed(context, live, live)
         # Looked at, not assumed: the server may have come back from a state before the change.
         info = context.search.info(live) or {}
         for item in self._added(spec):
-            wrong = [found for found in differences(spec, info) if found.field == item.name]
+            wrong = [found for found in differences(spec, info) if found.field == item.attribute]
             if wrong and wrong[0].option == "field":
                 raise OperationError(
                     f"field {item.name!r} is not in index {live!r} although it was added (expected it to be "

@@ -304,7 +304,7 @@ def _names_wanted(
 
 def _by_hand(old: IndexSpec, spec: IndexSpec, change: Change, changes: Sequence[Change]) -> str:
     """What to do about a change that needs documents or vectors written."""
-    if change.option in ("index.prefix", "index.storage"):
+    if change.option in ("index.prefix", "index.store_prefix", "index.storage"):
         return (
             "describe the new documents in a spec of another name and index.name, fill that index, move the "
             "applications over, and remove this spec in a later revision"

@@ -34,6 +34,23 @@ def look_at(client: redis.Redis, aliases: Iterable[str]) -> Live:
     return Live({name: info for name, info in found.items() if info is not None}, behind)
 
 
+def document_keys(client: redis.Redis, info: reply.Info, count: int) -> list[str]:
+    """Up to `count` keys of documents with a vector in the index that `info` is FT.INFO of."""
+    vector = next((item for item in info.get("attributes", ()) if item.get("type") == "VECTOR"), None)
+    if vector is None or not count:
+        return []
+    from vecmigrate.helpers.queries import query_name  # these take numpy to import
+    from vecmigrate.helpers.vectors import encode_vector
+
+    dims, datatype, metric = (vector[name] for name in ("dim", "data_type", "distance_metric"))
+    blob = encode_vector([1] * int(dims), int(dims), datatype.lower(), metric.lower())
+    answer = client.execute_command(
+        "FT.SEARCH", reply.index_name(info), f"*=>[KNN {count} @{query_name(vector['attribute'])} $vector]",
+        "PARAMS", 2, "vector", blob, "NOCONTENT", "LIMIT", 0, count, "DIALECT", 2,
+    )  # fmt: skip  # a command
+    return [hit.id for hit in reply.parse_search(answer, with_content=False).hits]
+
+
 def sample_documents(client: redis.Redis, spec: IndexSpec, count: int) -> dict[str, dict[str, Any]]:
     """Up to `count` documents of `spec`: key → field → value, as `search.documents.observe` takes them.
 
@@ -55,7 +72,7 @@ def sample_documents(client: redis.Redis, spec: IndexSpec, count: int) -> dict[s
 
 def _keys(client: redis.Redis, spec: IndexSpec) -> Iterator[bytes]:
     kind = "ReJSON-RL" if spec.index.storage == "json" else "hash"
-    for prefix in spec.index.prefixes:
+    for prefix in spec.index.prefixes if spec.index.store_prefix is None else (spec.prefix,):
         pattern = "".join("\\" + letter if letter in "*?[]\\^" else letter for letter in prefix) + "*"
         cursor: Any = 0
         for _ in range(_MOST_SCANS):

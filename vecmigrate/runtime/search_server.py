@@ -71,8 +71,8 @@ class FencedSearch:
 
     def touch(self, spec: IndexSpec, documents: Sequence[bytes]) -> list[int]:
         """Let the server index `documents` of `spec` again; 1 for each that was there, else 0."""
-        # With PARTIAL_INDEXED_DOCS only a field whose name is its path counts.
-        fields = sorted(ddl.indexed_fields(spec), key=lambda item: item.name != item.path)
+        # With PARTIAL_INDEXED_DOCS only a field whose attribute is its path counts.
+        fields = sorted(ddl.indexed_fields(spec), key=lambda item: item.attribute != item.path)
         return self._lease.touch(documents, spec.index.storage, [item.path for item in fields])
 
     def aliases_of(self, physical: str) -> list[str] | None:

@@ -124,7 +124,7 @@ def _options(index: IndexOptions) -> list[str]:
 
 
 def _field(item: Field, storage: Storage) -> list[str]:
-    words = [item.path] if item.path == item.name else [item.path, "AS", item.name]
+    words = [item.path] if item.path == item.attribute else [item.path, "AS", item.attribute]
     match item:
         case TextField():
             words += ["TEXT", *_flag("NOSTEM", item.nostem)]

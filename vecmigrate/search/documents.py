@@ -103,7 +103,7 @@ def _is_key(spec: IndexSpec, path: str, documents: Mapping[str, Mapping[str, Any
     for key, document in documents.items():
         value = document.get(_top(path))
         text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
-        if text is None or all(f"{prefix}{text}" != key for prefix in spec.index.prefixes):
+        if text is None or all(f"{prefix}{text}" != key for prefix in (spec.prefix, *spec.index.prefixes)):
             return False
     return True
 

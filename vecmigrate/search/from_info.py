@@ -6,7 +6,9 @@ server's default, and `differences(spec, info)` is empty for what can be seen.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from vecmigrate.search.ddl import indexed_fields, number_word
@@ -27,6 +29,8 @@ _FLAGS: Final = {
     "SORTABLE": "sortable",
     "NOINDEX": "noindex",
 }
+# What keys have before what is their own: a word where the prefix is empty, then separators of one kind.
+_START: Final = re.compile(r"(?:[^\W_][^:/|#~._-]*)?([:/|#~._-])\1*")
 _NO_COMPRESSION: Final = ("", "NONE", "NO_COMPRESSION")
 
 
@@ -37,6 +41,7 @@ def propose(
     name: str | None = None,
     key: str | None = None,
     aliases: Collection[str] | None = None,
+    keys: Sequence[str] = (),
 ) -> Proposal:
     """The spec of an index that exists.
 
@@ -47,6 +52,7 @@ def propose(
         key: The parameter that completes the prefix; `<name>_id` where not given and free. Where it is the
             name of a field, that field is the key.
         aliases: Every other name that leads to the index; None where that is not known.
+        keys: Of some documents: they show what documents have before the key.
 
     Returns:
         The mapping, which still has to be judged by `spec_from_mapping`: an index that has no vector field,
@@ -65,8 +71,8 @@ def propose(
         chosen = field_name(given, name, fields)
         if chosen != given:
             notes.append(
-                f"the attribute {given!r} cannot be the name of a field and is called {chosen!r}: queries of "
-                "the index as it is say the old name"
+                f"the attribute {given!r} cannot be the name of a field in Python: the field is called "
+                f"{chosen!r} there, and `attribute` says what the index goes on calling it"
             )
         fields[chosen] = _field(attribute, chosen, storage)
         if str(attribute.get("compression", "")).upper() == "GLOBALSQ8":
@@ -79,9 +85,14 @@ def propose(
             f"the index behind {alias!r} is itself called {physical!r}: whoever asks for that name finds "
             "nothing after the first rebuild"
         )
-    prefixes = [str(prefix) for prefix in definition.get("prefixes", ())]
-    if not any(prefixes):
-        notes.append("the index has no prefix: it takes in every key, and a spec needs a prefix")
+    prefixes = [str(prefix) for prefix in definition.get("prefixes", ())] or [""]
+    if prefixes == [""]:
+        notes.append(
+            "the index has no prefix: it takes in every key, also those of the ledger where it is over "
+            "hashes, and counts them as documents"
+        )
+    store_prefix, told = _store_prefix(prefixes, keys)
+    notes += told
     say_key(key, fields)
     mapping: dict[str, Any] = {
         "version": VERSION,
@@ -89,6 +100,7 @@ def propose(
         "index": {
             "name": alias,
             "prefix": prefixes[0] if len(prefixes) == 1 else prefixes,
+            **({} if store_prefix is None else {"store_prefix": store_prefix}),
             **({"storage": storage} if storage != defaults.STORAGE else {}),
             "aliases": None if aliases is None else sorted(set(aliases) - {alias}),
             **_index(definition, info),
@@ -97,6 +109,46 @@ def propose(
         "fields": fields,
     }
     return Proposal(mapping, tuple(notes), tuple(unseen))
+
+
+def _store_prefix(prefixes: Sequence[str], keys: Sequence[str]) -> tuple[str | None, list[str]]:
+    """What helpers shall store under, where that is not the first prefix, and what to say about it."""
+    first = prefixes[0]
+    if first and not first[-1].isalnum():
+        return None, []
+    under = [key for key in keys if key.startswith(first)]
+    if not under:
+        if not first:
+            return None, ["no document was seen, so nothing shows what their keys begin with"]
+        return None, [f"the prefix {first!r} ends without a separator, and no document shows how keys go on"]
+    starts = Counter(found[0] for key in under if (found := _START.match(key, len(first))))
+    if first:
+        starts = Counter({start: count for start, count in starts.items() if not start[0].isalnum()})
+    start, count = starts.most_common(1)[0] if starts else ("", 0)
+    if 2 * count <= len(under):
+        seen = ", ".join(map(repr, under[:3]))
+        what = f"the prefix {first!r} ends without a separator" if first else "the index has no prefix"
+        return None, [f"{what}, and the keys of documents go on in no common way: {seen}"]
+    stored = f"{first}{start}"
+    if not first:
+        stored = _common_start(stored, [key for key in under if key.startswith(stored)])
+        count = sum(key.startswith(stored) for key in under)
+    told = f"{count} of {len(under)} documents looked at lie under {stored!r}, so helpers store there"
+    told += f" (`store_prefix`); the index has {'the prefix ' + repr(first) if first else 'no prefix'}"
+    others = [key for key in under if not key.startswith(stored)]
+    if others:
+        told += f", and takes in others, such as {others[0]!r}, that helpers do not read or delete"
+    return stored, [told]
+
+
+def _common_start(start: str, keys: Sequence[str]) -> str:
+    """`start` with the parts that follow it in all of several keys."""
+    while len(keys) > 1:
+        following = {found[0] if (found := _START.match(key, len(start))) else "" for key in keys}
+        if len(following) > 1 or "" in following:
+            break
+        start += following.pop()
+    return start
 
 
 def unseen(spec: IndexSpec) -> tuple[str, ...]:
@@ -169,8 +221,11 @@ def _index(definition: Mapping[str, Any], info: Info) -> dict[str, Any]:
 def _field(attribute: Mapping[str, Any], name: str, storage: str) -> dict[str, Any]:
     kind = str(attribute["type"]).lower()
     field: dict[str, Any] = {"type": kind}
-    path = str(attribute.get("identifier", attribute["attribute"]))
-    if path != default_path(name, storage):
+    given = str(attribute["attribute"])
+    if given != name:
+        field["attribute"] = given
+    path = str(attribute.get("identifier", given))
+    if path != default_path(given, storage):
         field["path"] = path
     flags = set(attribute.get("flags", ()))
     if kind == "vector":

@@ -213,9 +213,9 @@ def _definition(index: IndexOptions, found: Mapping[str, Any]) -> Iterator[tuple
 def _schema_differences(spec: IndexSpec, info: Info) -> Iterator[Difference]:
     found = {str(attribute["attribute"]): attribute for attribute in info.get("attributes", ())}
     for item in indexed_fields(spec):
-        attribute = found.pop(item.name, None)
+        attribute = found.pop(item.attribute, None)
         if attribute is None:
-            yield Difference(item.name, "field", _type(item), None)
+            yield Difference(item.attribute, "field", _type(item), None)
             continue
         yield from _field_differences(item, attribute, spec.index.storage)
     for name, attribute in found.items():
@@ -224,24 +224,24 @@ def _schema_differences(spec: IndexSpec, info: Info) -> Iterator[Difference]:
 
 def _field_differences(item: Field, found: Mapping[str, Any], storage: Storage) -> Iterator[Difference]:
     if item.path != found.get("identifier"):
-        yield Difference(item.name, "path", item.path, found.get("identifier"))
+        yield Difference(item.attribute, "path", item.path, found.get("identifier"))
     if _type(item) != found.get("type"):
-        yield Difference(item.name, "type", _type(item), found.get("type"))
+        yield Difference(item.attribute, "type", _type(item), found.get("type"))
         return
     for option, key, wanted in _values(item):
         if key in found and wanted is not None and wanted != found[key]:
-            yield Difference(item.name, option, wanted, found[key])
+            yield Difference(item.attribute, option, wanted, found[key])
     if isinstance(item, TagField) and not _same_separator(item.separator, found.get("SEPARATOR")):
-        yield Difference(item.name, "SEPARATOR", item.separator, found.get("SEPARATOR"))
+        yield Difference(item.attribute, "SEPARATOR", item.separator, found.get("SEPARATOR"))
     if isinstance(item, VectorField) and isinstance(item.algorithm, SvsVamana):
-        yield from _compression(item.name, item.algorithm.compression, found.get("compression"))
+        yield from _compression(item.attribute, item.algorithm.compression, found.get("compression"))
     flags = set(found.get("flags", ()))
     for attribute, option in _FIELD_FLAGS.items():
         if option == "UNF" and not _has_normal_form(item, storage):
             continue
         wanted_flag = bool(getattr(item, attribute, False))
         if wanted_flag != (option in flags):
-            yield Difference(item.name, option, wanted_flag, option in flags)
+            yield Difference(item.attribute, option, wanted_flag, option in flags)
 
 
 def _has_normal_form(item: Field, storage: Storage) -> bool:

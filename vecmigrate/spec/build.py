@@ -13,7 +13,13 @@ from typing import Any, Final
 from vecmigrate.errors import SpecError
 from vecmigrate.spec import defaults
 from vecmigrate.spec.check import check_schema, plain
-from vecmigrate.spec.implied import default_path, default_source, metadata_holder
+from vecmigrate.spec.implied import (
+    attribute_of,
+    default_path,
+    default_source,
+    metadata_holder,
+    path_of,
+)
 from vecmigrate.spec.model import (
     Algorithm,
     Field,
@@ -59,7 +65,7 @@ _FLOATS: Final = frozenset({"weight", "score", "epsilon"})
 # Attributes that the model spells otherwise than the mapping, or that are no keys of their own.
 _SPECIAL: Final = frozenset(
     {
-        *("name", "path", "source", "default_from_key", "indexed", "renamed_from", "location"),
+        *("name", "path", "attribute", "source", "default_from_key", "indexed", "renamed_from", "location"),
         *("algorithm", "prefixes"),
     }
 )
@@ -140,9 +146,12 @@ def _build_field(
 ) -> Field:
     given = _numbers(mapping)
     kind = given.pop("type")
+    for key in ("path", "attribute"):
+        given.pop(key, None)
     common: dict[str, Any] = {
         "name": name,
-        "path": given.pop("path", default_path(name, storage)),
+        "path": path_of(name, mapping, storage),
+        "attribute": attribute_of(name, mapping),
         "source": given.pop("from", default_source(name, kind, holder)),
         "default_from_key": given.pop("default_from", None) == "key",
         "indexed": given.pop("index", kind != "json"),
@@ -187,7 +196,9 @@ def spec_to_mapping(spec: IndexSpec) -> dict[str, Any]:
             body["from"] = field.source
         if field.default_from_key:
             body["default_from"] = "key"
-        if field.path != default_path(field.name, spec.index.storage):
+        if field.attribute != field.name:
+            body["attribute"] = field.attribute
+        if field.path != default_path(field.attribute, spec.index.storage):
             body["path"] = field.path
         if field.renamed_from is not None:
             body["renamed_from"] = field.renamed_from

@@ -4,7 +4,8 @@
 
 The keywords are, in the order in which they are applied:
 
-    rename_fields={old: new}     another name for queries and results; the stored value stays where it is
+    rename_fields={old: new}     another name, and another attribute where none is given; the stored value
+                                 stays where it is
     drop_fields=[name]           fields that are no more
     fields={name: {…}}           fields that are new, or new as a whole: as a spec gives them
     <field>={option: value}      options of one field; None takes an option back to its default
@@ -27,8 +28,8 @@ from typing import Any, Final
 from vecmigrate.errors import Problem, SpecError
 from vecmigrate.spec import defaults
 from vecmigrate.spec.build import ALGORITHM_CLASSES, spec_from_mapping, spec_to_mapping
-from vecmigrate.spec.implied import default_path
-from vecmigrate.spec.model import IndexOptions, IndexSpec, VectorField
+from vecmigrate.spec.implied import path_of
+from vecmigrate.spec.model import Field, IndexOptions, IndexSpec, JsonField, VectorField
 from vecmigrate.spec.paths import PathUse, written_names
 from vecmigrate.spec.problems import nearest
 
@@ -75,7 +76,7 @@ def change_spec(spec: IndexSpec, changes: Mapping[str, Any]) -> IndexSpec:
     fields: _Fields = mapping["fields"]
     said = {(name, key) for name, body in _field_changes(changes).items() for key in body}
     for old, new in changes.get("rename_fields", {}).items():
-        body = {"path": default_path(old, spec.index.storage), **fields[old]}
+        body = {**fields[old], "path": path_of(old, fields[old], spec.index.storage)}
         fields = {
             new if name == old else name: body if name == old else item for name, item in fields.items()
         }
@@ -100,14 +101,33 @@ def change_spec(spec: IndexSpec, changes: Mapping[str, Any]) -> IndexSpec:
 
 
 def renamed_fields(old: IndexSpec, new: IndexSpec) -> dict[str, str]:
-    """New name → old name of the fields that `new` declares as renamed, where the rename is still to come."""
+    """New name → old name of the fields that have another name in `new`, where the rename is still to come.
+
+    They are those that `new` declares as renamed, and those whose attribute is that of a field that is gone.
+    """
     before = {item.name for item in old.fields}
-    after = {item.name for item in new.fields}
-    return {
+    gone = before - {item.name for item in new.fields}
+    renamed = {
         item.name: item.renamed_from
         for item in new.fields
-        if item.renamed_from in before - after and item.name not in before
+        if item.renamed_from in gone and item.name not in before
     }
+    # What the index calls the same is the same field, whatever Python calls it.
+    known = {
+        item.attribute: item.name
+        for item in old.fields
+        if item.name in gone.difference(renamed.values()) and _is_indexed(item)
+    }
+    for item in new.fields:
+        if item.name not in before and item.name not in renamed and _is_indexed(item):
+            former = known.pop(item.attribute, None)
+            if former is not None:
+                renamed[item.name] = former
+    return {item.name: renamed[item.name] for item in new.fields if item.name in renamed}
+
+
+def _is_indexed(item: Field) -> bool:
+    return item.indexed and not isinstance(item, JsonField)
 
 
 def changes_between(old: IndexSpec, new: IndexSpec) -> dict[str, Any]:
@@ -143,9 +163,11 @@ def _difference(old: IndexSpec, new: IndexSpec, *, explicit: bool) -> dict[str, 
     renamed = renamed_fields(old, new)
     fields: _Fields = before["fields"]
     for name, former in renamed.items():
-        fields[name] = {"path": default_path(former, old.index.storage), **fields.pop(former)}
-        if fields[name]["path"] == default_path(name, new.index.storage):
-            del fields[name]["path"]
+        body = fields.pop(former)
+        unplaced = {key: value for key, value in body.items() if key != "path"}
+        path = path_of(former, body, old.index.storage)
+        implied = path == path_of(name, unplaced, new.index.storage)
+        fields[name] = unplaced if implied else {"path": path, **unplaced}
     added: _Fields = {}
     changed: _Fields = {}
     for name, body in after["fields"].items():
@@ -250,7 +272,7 @@ def _explicit(spec: IndexSpec) -> dict[str, Any]:
 def _forget_where_unwritten(fields: _Fields, storage: str, said: set[tuple[str, str]]) -> None:
     """Drop what `fields` say about storing where a field is now only indexed, unless a migration says it."""
     uses: Sequence[PathUse] = [
-        PathUse(name, str(body.get("path", default_path(name, storage))), body.get("type") == "json")
+        PathUse(name, str(path_of(name, body, storage)), body.get("type") == "json")
         for name, body in fields.items()
         if isinstance(body, dict)
     ]

@@ -307,6 +307,9 @@ def _bad_form(failure: _Failure, path: KeyPath, findings: Findings, raw: Mapping
         else f"{_what(path)} {_shown(failure.instance)}"
     )
     suggestion = _suggested_identifier(failure) if failure.schema["x-code"] == "bad-identifier" else None
+    if is_name and suggestion is not None:
+        # What an index calls so has to be called otherwise in Python alone.
+        suggestion = f"{suggestion[:-1]}: {{attribute: {failure.instance}, …}}`"
     findings.add(
         failure.schema["x-code"],
         target,

@@ -57,7 +57,7 @@ def _check_word(path: KeyPath, name: str, taken: frozenset[str], why: str, findi
     )
     if reason is not None:
         is_field = len(path) > 1 and path[0] == "fields"
-        hint = f"call it `{name}_`" + (f" and say `path: {name}`" if is_field else "")
+        hint = f"call it `{name}_`" + (f" and say `attribute: {name}`" if is_field else "")
         findings.add("reserved-word", path, f"`{name}` {reason}", "another name", hint, at_key=is_field)
 
 
@@ -105,7 +105,7 @@ def _check_results(mapping: Mapping[str, Any], findings: Findings) -> None:
             continue
         if name in HIT_KEYS and (name != "metadata" or holder is not None):
             message = f"the field `{name}` would have the name that results use for the {HIT_KEYS[name]}"
-            hint = f"call it `{mapping.get('name', 'own')}_{name}` and say `path: {name}`"
+            hint = f"call it `{mapping.get('name', 'own')}_{name}` and say `attribute: {name}`"
             findings.add("name-collision", ("fields", name), message, "another name", hint, at_key=True)
         if shows_key and name == key:
             message = f"the field `{name}` would have the name that results use for the key"

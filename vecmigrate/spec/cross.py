@@ -9,6 +9,7 @@ from typing import Any
 from vecmigrate.spec.clashes import functions
 from vecmigrate.spec.naming import class_names
 from vecmigrate.spec.problems import Findings, KeyPath
+from vecmigrate.spec.sharing import apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,17 @@ class Claims:
     prefixes: dict[str, KeyPath] = field(default_factory=dict)
     functions: dict[str, KeyPath] = field(default_factory=dict)
     classes: dict[str, KeyPath] = field(default_factory=dict)
+    mapping: Mapping[str, Any] = field(default_factory=lambda: {"index": {}, "fields": {}})
+
+    @property
+    def stores_apart(self) -> bool:
+        """Whether the spec says another prefix for storing than that of its index."""
+        return "store_prefix" in self.mapping["index"]
 
 
 def claims_of(mapping: Mapping[str, Any], findings: Findings) -> Claims:
     """The claims of a spec, of which `mapping` has the sound parts (see `rules.prune`)."""
-    claims = Claims(findings)
+    claims = Claims(findings, mapping=mapping)
     if "name" in mapping:
         claims.names[mapping["name"]] = ("name",)
         claims.classes.update((name, ("name",)) for name in class_names(mapping["name"]))
@@ -46,15 +53,19 @@ def claims_of(mapping: Mapping[str, Any], findings: Findings) -> Claims:
 
 
 def check_together(specs: Sequence[Claims]) -> None:
-    """Note, at the later one of two specs, what both claim; and prefixes that match too much."""
+    """Note, at the later one of two specs, what both claim; and prefixes that match too much.
+
+    One prefix for two specs is two indexes over the same documents, where each reads what the other stores.
+    """
     for kind, code, claimed in (
         ("name", "duplicate-name", [spec.names for spec in specs]),
         ("index name", "duplicate-index", [spec.indexes for spec in specs]),
-        ("prefix", "duplicate-prefix", [spec.prefixes for spec in specs]),
         ("function name", "name-collision", [spec.functions for spec in specs]),
         ("class name", "name-collision", [spec.classes for spec in specs]),
     ):
         _check_unique(kind, code, specs, claimed)
+    for number, spec in enumerate(specs):
+        _check_shared(spec, specs[:number])
     _check_former([spec for spec in specs if spec.former], specs)
     for spec in specs:
         others = [other for other in specs if other is not spec]
@@ -76,6 +87,22 @@ def _check_unique(
             spec.findings.add(code, path, message, "a different one in each spec")
 
 
+def _check_shared(spec: Claims, before: Sequence[Claims]) -> None:
+    for other in before:
+        for prefix in spec.prefixes.keys() & other.prefixes.keys():
+            path, place = spec.prefixes[prefix], other.findings.place(other.prefixes[prefix])
+            why = apart(other.mapping, spec.mapping)
+            if why is not None:
+                message = f"the prefix `{prefix}` is already taken in {place}: {why}"
+                spec.findings.add("duplicate-prefix", path, message, "a different one in each spec")
+                continue
+            message = f"the prefix `{prefix}` is also in {place}, so both indexes hold the same documents"
+            hint = "what helpers of one delete is gone from both"
+            spec.findings.add(
+                "prefix-shared", path, message, "a different one, where that is not meant", hint
+            )
+
+
 def _check_former(renamed: Sequence[Claims], specs: Sequence[Claims]) -> None:
     claimed: dict[str, str] = {}
     for spec in renamed:
@@ -94,16 +121,19 @@ def _check_prefix(prefix: str, path: KeyPath, spec: Claims, others: Sequence[Cla
         for longer, place in other.prefixes.items():
             if longer != prefix and longer.startswith(prefix):
                 swallows = True
+                if spec.stores_apart:
+                    continue  # an index as somebody made it; helpers keep to what lies under `store_prefix`
                 where = other.findings.place(place)
                 message = f"the prefix `{prefix}` also matches the keys of `{longer}` in {where}"
                 spec.findings.add(
                     "prefix-overlap", path, message, "prefixes of which none begins another", _ending(prefix)
                 )
-    if not swallows and prefix[-1].isalnum():
+    # Where the spec says another prefix for storing, the open end is known and meant.
+    if not swallows and prefix[-1:].isalnum() and not spec.stores_apart:
         message = f"the prefix `{prefix}` has no separator at its end"
         hint = f"as it stands it also matches keys such as `{prefix}_other:1`"
         spec.findings.add("prefix-open", path, message, f"for example `{prefix}:`", hint)
 
 
 def _ending(prefix: str) -> str | None:
-    return f"end it with a separator: `{prefix}:`" if prefix[-1].isalnum() else None
+    return f"end it with a separator: `{prefix}:`" if prefix[-1:].isalnum() else None

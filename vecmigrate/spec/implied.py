@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from vecmigrate.spec.model import ValueSource
 
+_JSON_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
-def default_path(name: str, storage: str) -> str:
-    """Where a field lies that gives no `path`: its name, or `$.name` in JSON documents."""
-    return f"$.{name}" if storage == "json" else name
+
+def default_path(attribute: str, storage: str) -> str:
+    """Where a field lies that gives no `path`: where FT.CREATE would look that names the attribute alone.
+
+    In hashes that is the field of this name. In JSON documents it is the key of this name at the top, and an
+    attribute that is a JSON path itself, as an index without AS has them, is the path.
+    """
+    if storage != "json" or attribute.startswith("$"):
+        return attribute
+    return f"$.{attribute}" if _JSON_KEY.fullmatch(attribute) else f'$["{attribute}"]'
+
+
+def path_of(name: str, field: Mapping[str, Any], storage: str) -> str:
+    """Where the field called `name` lies, by its mapping."""
+    path: str = field.get("path", default_path(attribute_of(name, field), storage))
+    return path
+
+
+def attribute_of(name: str, field: Mapping[str, Any]) -> str:
+    """What the index calls the field called `name`, by its mapping."""
+    attribute: str = field.get("attribute", name)
+    return attribute
 
 
 def metadata_holder(fields: Mapping[str, Mapping[str, Any]]) -> str | None:

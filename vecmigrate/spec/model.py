@@ -81,20 +81,27 @@ Algorithm: TypeAlias = Flat | Hnsw | SvsVamana
 class FieldBase:
     """What every field has.
 
-    `name` is the attribute that queries and results use; `path` is where the value lies in the document:
-    the name of the hash field, or a JSON path. `indexed` is false for values that are stored only.
+    `name` is what Python calls the field: parameters, filters, the keys of results. `attribute` is what the
+    index calls it, and so what queries say; where it is not given it is `name`. `path` is where the value
+    lies in the document: the name of the hash field, or a JSON path. FT.CREATE says `path AS attribute`.
+    `indexed` is false for values that are stored only.
     `location` is where the spec declares the field and `renamed_from` what it says the field was called
     before; they take no part in comparisons.
     """
 
     name: str
     path: str
+    attribute: str = ""
     source: ValueSource = "argument"
     default: str | int | float | None = None
     default_from_key: bool = False
     indexed: bool = True
     renamed_from: str | None = field(default=None, compare=False)
     location: Location | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.attribute:
+            object.__setattr__(self, "attribute", self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,15 +192,16 @@ Field: TypeAlias = TextField | TagField | NumericField | GeoField | GeoShapeFiel
 class IndexOptions:
     """Everything that FT.CREATE says before SCHEMA.
 
-    `name` is what applications query: an alias, or with `alias` false the index itself. `aliases` are further
-    names that lead to it; None means that nobody knows them, an empty tuple that there are none. With
-    `ask_aliases` (`aliases: null`) somebody has to say so before the index may be dropped, which takes them
-    along. `stopwords` None means the server's own list, an empty tuple none at all. `temporary` is in
-    seconds.
+    `name` is what applications query: an alias, or with `alias` false the index itself. `store_prefix` is
+    what documents lie under, where that is longer than the prefix of the index. `aliases` are further names
+    that lead to it; None means that nobody knows them, an empty tuple that there are none. With `ask_aliases`
+    (`aliases: null`) somebody has to say so before the index may be dropped, which takes them along.
+    `stopwords` None means the server's own list, an empty tuple none at all. `temporary` is in seconds.
     """
 
     name: str
     prefixes: tuple[str, ...]
+    store_prefix: str | None = None
     storage: Storage = defaults.STORAGE
     alias: bool = True
     aliases: tuple[str, ...] | None = None
@@ -306,8 +314,8 @@ class IndexSpec:
 
     @property
     def prefix(self) -> str:
-        """The prefix that helpers write under: the first one."""
-        return self.index.prefixes[0]
+        """The prefix that helpers write under: `store_prefix`, or else the first one of the index."""
+        return self.index.store_prefix or self.index.prefixes[0]
 
     def place(self, *path: str) -> Location | None:
         """Where the file has the value at `path`, or what it would be part of; None without a file."""

@@ -1,8 +1,8 @@
 """Which fields a store helper writes, and which are only indexed.
 
 A hash field that several fields of a spec name is written by the first of them. In JSON documents a field
-is written where its path is plain (`$.a.b`), is not another field's, and does not lie inside a json field;
-all other paths pick out values that something else wrote.
+is written where its path is plain (`$.a.b`, `$["a.b"]`), is not another field's, and does not lie inside a
+json field; all other paths pick out values that something else wrote.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-_PLAIN: Final = re.compile(r"\$((\.[A-Za-z_][A-Za-z0-9_]*)*)")
+# A key after a point, or in brackets and quotes, with no quote and no backslash in it.
+_KEY: Final = r"""\.(?:[A-Za-z_][A-Za-z0-9_-]*)|\["[^"'\\]+"\]|\['[^"'\\]+'\]"""
+_PLAIN: Final = re.compile(rf"\$(?:{_KEY})*")
+_KEYS: Final = re.compile(_KEY)
 
 
 class PathUse(NamedTuple):
@@ -23,12 +26,13 @@ class PathUse(NamedTuple):
 
 
 def json_keys(path: str) -> tuple[str, ...] | None:
-    """The keys of a plain JSON path, outermost first: ("a", "b") for `$.a.b`, () for `$`.
+    """The keys of a plain JSON path, outermost first: ("a", "b") for `$.a.b` and `$["a"].b`, () for `$`.
 
-    None for a path with anything else in it: wildcards, filters, positions, quoted keys.
+    None for a path with anything else in it: wildcards, filters, positions.
     """
-    found = _PLAIN.fullmatch(path)
-    return tuple(found[1].split(".")[1:]) if found else None
+    if not _PLAIN.fullmatch(path):
+        return None
+    return tuple(key[1:] if key[0] == "." else key[2:-2] for key in _KEYS.findall(path))
 
 
 def written_names(storage: str, fields: Iterable[PathUse]) -> frozenset[str]:

@@ -61,7 +61,8 @@ CODES: Final[dict[str, str]] = {
     "duplicate-field": "Two fields index one path in the same way.",
     "duplicate-name": "Two specs have one name.",
     "duplicate-index": "Two indexes have one name or alias, or one index has it twice.",
-    "duplicate-prefix": "Two specs have one prefix.",
+    "duplicate-prefix": "Two specs have one prefix, and cannot have the same documents.",
+    "prefix-shared": "Two specs have one prefix, and so the same documents.",
     "prefix-overlap": "A prefix of one spec begins with a prefix of another.",
     "prefix-open": "A prefix ends without a separator, so that it matches longer names too.",
     "prefix-redundant": "A prefix of a spec begins with another prefix of the same spec.",
@@ -70,7 +71,7 @@ CODES: Final[dict[str, str]] = {
 # More are of use to nobody, and each takes time to word.
 MAX_PROBLEMS: Final = 200
 _DIGITS: Final = re.compile(r"\d+")
-WARNINGS: Final = frozenset({"no-files", "prefix-open", "prefix-redundant", "useless-field"})
+WARNINGS: Final = frozenset({"no-files", "prefix-open", "prefix-shared", "prefix-redundant", "useless-field"})
 
 
 class Findings:

@@ -134,12 +134,14 @@ def propose(
         chosen = field_name(given["name"], name, fields)
         if chosen != given["name"]:
             notes.append(
-                f"the field {given['name']!r} cannot be called that in a spec and is called {chosen!r}: "
-                "queries of RedisVL's index say the old name"
+                f"the field {given['name']!r} cannot be called that in Python: it is called {chosen!r} "
+                "there, and `attribute` says what the index goes on calling it"
             )
         where = given.get("path") if storage == "json" else given["name"]
-        where = where or default_path(given["name"], storage)
-        place = {} if where == default_path(chosen, storage) else {"path": where}
+        where = where or (f"$.{given['name']}" if storage == "json" else given["name"])
+        place = {} if chosen == given["name"] else {"attribute": given["name"]}
+        if where != default_path(given["name"], storage):
+            place["path"] = where
         fields[chosen] = {"type": field.pop("type"), **place, **field}
     if findings.failed or prefix is None:
         return None
@@ -151,6 +153,7 @@ def propose(
         "index": {
             "name": index["name"],
             "prefix": prefix[0] if len(prefix) == 1 else prefix,
+            **_store_prefix(index, prefix[0]),
             **({"storage": storage} if storage != defaults.STORAGE else {}),
             **({"stopwords": stopwords} if stopwords is not None else {}),
         },
@@ -185,8 +188,11 @@ def _prefix(
     if index_prefix or written == raw[0]:
         if written != raw[0]:
             notes.append(
-                f"RedisVL writes documents under {written!r}; with the prefix {raw[0]!r} of its index, "
-                "helpers that are generated from this spec write elsewhere"
+                f"RedisVL writes documents under {written!r}, which begins otherwise than the prefix of its "
+                f"index, {raw[0]!r}: helpers that are generated from this spec write elsewhere"
+                if not written.startswith(raw[0])
+                else f"RedisVL writes documents under {written!r}, as `store_prefix` says, and its index has "
+                f"the prefix {raw[0]!r}"
             )
         return raw
     if not written.startswith(raw[0]):
@@ -202,6 +208,14 @@ def _prefix(
             "prefix of RedisVL's index instead.)"
         )
     return [written, *(item for item in raw[1:] if item != written)]
+
+
+def _store_prefix(index: Mapping[str, Any], prefix: str) -> dict[str, str]:
+    """What RedisVL writes under, where that is longer than the prefix that the spec has."""
+    given = index.get("prefix", PREFIX)
+    first = given if isinstance(given, str) else given[0]
+    written = documents_prefix(first, index.get("key_separator", KEY_SEPARATOR))
+    return {"store_prefix": written} if written != prefix and written.startswith(prefix) else {}
 
 
 def _fields(given: Any, findings: Findings) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from vecmigrate.spec import defaults
 from vecmigrate.spec.clashes import check_names
-from vecmigrate.spec.implied import default_path
+from vecmigrate.spec.implied import attribute_of, path_of
 from vecmigrate.spec.paths import PathUse, json_keys, written_names
 from vecmigrate.spec.problems import Findings, KeyPath
 
@@ -15,6 +16,7 @@ MAX_TEXT_FIELDS: Final = 128
 
 # Options of the index, which a field that is not indexed cannot have.
 _INDEX_OPTIONS: Final = (
+    "attribute",
     "weight",
     "nostem",
     "phonetic",
@@ -30,6 +32,10 @@ _INDEX_OPTIONS: Final = (
 )
 # What says how a value is stored, and so has no place in a field that is only indexed.
 _STORE_OPTIONS: Final = ("from", "default", "default_from")
+
+_BACKSLASH_BEFORE_SIGN: Final = re.compile(r"\\[\x00-/:-@\[-`{-\x7f]")
+# What queries call the distance, as `vecmigrate.helpers.queries` has it, which takes numpy to import.
+DISTANCE: Final = "__distance"
 
 _Fields = Mapping[str, Mapping[str, Any]]
 
@@ -69,8 +75,10 @@ def check_rules(mapping: Mapping[str, Any], findings: Findings, *, names: bool =
         _check_options(("fields", name), field, findings)
     _check_metadata(fields, findings)
     _check_text_count(fields, findings)
+    _check_attributes(fields, findings)
     _check_renames(mapping, findings)
     _check_prefixes(mapping["index"].get("prefix"), findings)
+    _check_store_prefix(mapping["index"], findings)
     _check_aliases(mapping["index"], findings)
     if findings.is_clean(("index", "storage")):
         storage = mapping["index"].get("storage", defaults.STORAGE)
@@ -175,6 +183,38 @@ def _check_metadata(fields: _Fields, findings: Findings) -> None:
         )
 
 
+def _check_attributes(fields: _Fields, findings: Findings) -> None:
+    """Attributes are apart from each other, and from the words that queries have for themselves."""
+    owners: dict[str, str] = {}
+    for name, field in fields.items():
+        attribute = attribute_of(name, field)
+        said = "attribute" in field
+        path: KeyPath = ("fields", name, "attribute") if said else ("fields", name)
+        why = _unsayable(attribute)
+        if why is not None:
+            message = f"no query can use the attribute `{attribute}`: {why}"
+            findings.add("reserved-word", path, message, "another attribute", at_key=not said)
+        if field["type"] != "json" and field.get("index", True):
+            other = owners.setdefault(attribute, name)
+            if other != name:
+                message = f"the fields `{other}` and `{name}` have one attribute, `{attribute}`"
+                findings.add(
+                    "duplicate-field", path, message, "an attribute of its own for each", at_key=not said
+                )
+
+
+def _unsayable(attribute: str) -> str | None:
+    """Why no query could name that attribute; None where it can."""
+    if attribute == DISTANCE:
+        return "searches give the distance that name"
+    if attribute.upper() == "AS":
+        return "RETURN reads it as its word AS"
+    # Names in queries are unescaped twice: `a\.b` is looked for as `a.b`, however it is escaped.
+    if _BACKSLASH_BEFORE_SIGN.search(attribute):
+        return "the server drops a backslash that stands before a sign"
+    return None
+
+
 def _check_renames(mapping: Mapping[str, Any], findings: Findings) -> None:
     if "name" in mapping and mapping.get("renamed_from") == mapping["name"]:
         message = f"`renamed_from` is the name that the spec has now, `{mapping['name']}`"
@@ -214,6 +254,28 @@ def _check_prefixes(prefix: str | list[str] | None, findings: Findings) -> None:
             )
 
 
+def _check_store_prefix(index: Mapping[str, Any], findings: Findings) -> None:
+    given = index.get("prefix")
+    if given is None or not findings.is_clean(("index", "store_prefix")):
+        return
+    prefixes = [given] if isinstance(given, str) else given
+    stored = index.get("store_prefix")
+    if stored is None:
+        if given == "":
+            findings.add(
+                "missing-key",
+                ("index", "prefix"),
+                "the index takes in every key, and nothing says what the keys of documents begin with",
+                '`store_prefix` beside it, such as `store_prefix: "docs:"`',
+                "helpers take every key for a document that begins with it, so keys that begin with nothing "
+                "in common cannot have helpers: copy these documents under a prefix",
+            )
+    elif not any(stored.startswith(prefix) for prefix in prefixes):
+        listed = ", ".join(f"`{prefix}`" for prefix in prefixes)
+        message = f"what is stored under `{stored}` would not be in the index, whose prefix is {listed}"
+        findings.add("bad-value", ("index", "store_prefix"), message, "a text that begins with a prefix")
+
+
 def _check_aliases(index: Mapping[str, Any], findings: Findings) -> None:
     for number, alias in enumerate(index.get("aliases") or ()):
         if alias == index.get("name"):
@@ -238,7 +300,7 @@ def _check_index_paths(index: Mapping[str, Any], storage: str, findings: Finding
 def _check_paths(fields: _Fields, storage: str, findings: Findings) -> None:
     uses = []
     for name, field in fields.items():
-        path = field.get("path", default_path(name, storage))
+        path = path_of(name, field, storage)
         if storage == "json" and not path.startswith("$"):
             findings.add(
                 "bad-path",
@@ -292,8 +354,8 @@ def _check_duplicates(fields: _Fields, storage: str, findings: Findings) -> None
     for name, field in fields.items():
         if field.get("index") is False or field["type"] == "json":
             continue
-        path = field.get("path", default_path(name, storage))
-        apart = {"path", "renamed_from", *_STORE_OPTIONS}
+        path = path_of(name, field, storage)
+        apart = {"path", "attribute", "renamed_from", *_STORE_OPTIONS}
         options = {key: value for key, value in field.items() if key not in apart}
         same = repr((path, sorted(options.items(), key=lambda item: item[0])))
         if same in seen:

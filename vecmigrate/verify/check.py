@@ -303,4 +303,4 @@ def updates_missed(spec: IndexSpec, partial_indexed_docs: str | None) -> list[st
     """
     if (partial_indexed_docs or "").lower() not in ("1", "true", "yes") or spec.index.storage != "hash":
         return []
-    return [item.name for item in spec.fields if item.indexed and item.path != item.name]
+    return [item.name for item in spec.fields if item.indexed and item.path != item.attribute]

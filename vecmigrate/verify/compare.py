@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from vecmigrate.helpers.queries import query_name
 from vecmigrate.helpers.vectors import encode_vector
 from vecmigrate.search import reply
 from vecmigrate.spec.model import Hnsw, VectorField
@@ -151,27 +152,26 @@ def _filter(old: Built | None) -> str | None:
 
 
 def _same_vectors(old: Built | None, item: VectorField) -> VectorField | None:
-    """The field of the old index that holds the same stored vectors under the same name."""
+    """The field of the old index that holds the same stored vectors under the same attribute."""
     for before in old.spec.vectors if old is not None else ():
-        same = (before.name, before.path, before.dims, before.datatype)
-        if before.indexed and same == (item.name, item.path, item.dims, item.datatype):
+        same = (before.attribute, before.path, before.dims, before.datatype)
+        if before.indexed and same == (item.attribute, item.path, item.dims, item.datatype):
             return before
     return None
 
 
 def _replaced(old: Built | None, item: VectorField) -> VectorField | None:
-    """The field of the old index that has the same name and another stored value."""
+    """The field of the old index that has the same attribute and another stored value."""
     fields = old.spec.vectors if old is not None else ()
-    return next((before for before in fields if before.name == item.name and before.path != item.path), None)
+    return next(
+        (other for other in fields if other.attribute == item.attribute and other.path != item.path), None
+    )
 
 
 def _knn(client: redis.Redis, index: str, item: VectorField, queries: Numbers) -> list[list[bytes]]:
     """The keys that the index answers to each of `queries`, asked as the generated helpers ask."""
-    attribute = "".join(
-        letter if letter.isalnum() or letter == "_" else f"\\{letter}" for letter in item.name
-    )
     effort = f" EF_RUNTIME {item.algorithm.ef_runtime}" if isinstance(item.algorithm, Hnsw) else ""
-    clause = f"*=>[KNN {K} @{attribute} $query{effort}]"
+    clause = f"*=>[KNN {K} @{query_name(item.attribute)} $query{effort}]"
     pipe = client.pipeline(transaction=False)
     for query in queries:
         # Found fit under the metric of the new index; that of the old one must not stop the comparison.

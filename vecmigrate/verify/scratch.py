@@ -73,7 +73,9 @@ def filter_spec(spec: IndexSpec) -> IndexSpec:
     In a hash TAG takes every value; in JSON the field's own type has to stay, and may refuse a document.
     """
     fields: list[Field] = [
-        TagField(name=item.name, path=item.path) if spec.index.storage == "hash" else item
+        TagField(name=item.name, attribute=item.attribute, path=item.path)
+        if spec.index.storage == "hash"
+        else item
         for item in _filtered_by(spec)
     ]
     nothing = _NOTHING if spec.index.storage == "hash" else f"$.{_NOTHING}"
@@ -92,7 +94,7 @@ def _filtered_by(spec: IndexSpec) -> list[Field]:
     return [
         _plain(item)
         for item in ddl.indexed_fields(spec)
-        if f"@{item.name}" in text and (item.name != item.path or spec.index.storage == "json")
+        if f"@{item.attribute}" in text and (item.attribute != item.path or spec.index.storage == "json")
     ]
 
 

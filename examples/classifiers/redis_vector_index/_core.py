@@ -1204,7 +1204,7 @@ class Field:
         return f"<{type(self).__name__} {self.attribute}>"
 
     def _refuse(self, operator: str) -> NoReturn:
-        known = [name for name in dir(type(self)) if name[0] not in "_a"]
+        known = [name for name in dir(self) if name[0] != "_" and name != "attribute"]
         raise TypeError(
             f"{self.attribute} is a {type(self).__name__} field, which knows no {operator} (expected one of"
             f" {', '.join(known)})",
@@ -1413,8 +1413,7 @@ class Text(Field):
             )
         if any(map(str.__eq__, words, words[1:])):
             raise ValueError(
-                f"the phrase {text!r} has a word twice in a row (expected none, since servers take it for"
-                " once)",
+                f"the phrase {text!r} has a word twice in a row (expected it once)",
             )
         # There are no parameters between quotes; these words hold no character of the query's language.
         return Where(f'{self._text}:("{" ".join(words)}")')
@@ -1529,6 +1528,17 @@ class GeoShape(Field):
 # The name under which queries return a distance.
 DISTANCE: Final = "__distance"
 
+# What a query reads as a part of its syntax: all of ASCII but letters, digits and the underscore.
+SYNTAX: Final = re.compile(r"([\x00-/:-@\[-^`{-\x7f])")
+
+
+def query_name(attribute: str) -> str:
+    r"""An attribute as queries say it behind their @: `user.name` as `user\.name`, `$.a` as `\$\.a`.
+
+    Letters and signs beyond ASCII stay as they are: the server takes no backslash before them.
+    """
+    return SYNTAX.sub(r"\\\1", attribute)
+
 
 @dataclass(frozen=True, slots=True)
 class Labels:
@@ -1554,8 +1564,11 @@ class Filters:
         field: str,
         wanted: TagFilter | None,
         kept: Labels,
+        said: str = "",
     ) -> None:
         """The field holds this label, or one of these.
+
+        `said` is what queries call the field where that is not its name, as `query_name` makes it.
 
         Raises:
             ValueError: No document can hold such a label; see `tag_parameter`.
@@ -1576,9 +1589,15 @@ class Filters:
             raise ValueError(
                 f"the filter {field} has no labels (expected at least one, or None)",
             )
-        self.clauses.append(f"@{field}:{{{' | '.join(map(self._param, parameters))}}}")
+        names = " | ".join(map(self._param, parameters))
+        self.clauses.append(f"@{said or field}:{{{names}}}")
 
-    def number(self, field: str, wanted: NumericFilter | None) -> None:
+    def number(
+        self,
+        field: str,
+        wanted: NumericFilter | None,
+        said: str = "",
+    ) -> None:
         """The field's number lies between the two, both included; None leaves a side open.
 
         Raises:
@@ -1603,7 +1622,7 @@ class Filters:
                 f"the filter {field} is ({low}, {high}) (expected smallest, largest)",
             )
         self.clauses.append(
-            f"@{field}:[{self._param(smallest)} {self._param(largest)}]",
+            f"@{said or field}:[{self._param(smallest)} {self._param(largest)}]",
         )
 
     def where(self, wanted: Where | None) -> None:
@@ -1913,6 +1932,7 @@ class Index:
         vectors: Vector field → how it is stored.
         returned: What searches return of a document, in the words of RETURN.
         filters: Field that searches can filter by → how its labels are kept, or None for numbers.
+        attributes: Field that queries name → what the index calls it, where that is not its name.
     """
 
     name: str
@@ -1923,6 +1943,7 @@ class Index:
     vectors: Mapping[str, VectorField]
     returned: tuple[str, ...] = ()
     filters: Mapping[str, Labels | None] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     def document_id(self, key: str) -> bytes:
         """Where a new document of a key lies.
@@ -1936,6 +1957,11 @@ class Index:
     def key_of(self, document_id: str) -> str:
         """The key in the id of a document."""
         return strip_prefix(document_id, self.prefixes)
+
+    def asked(self, field: str) -> str:
+        """What queries call a field, behind their @."""
+        attribute = self.attributes.get(field)
+        return field if attribute is None else query_name(attribute)
 
     def to_blob(self, field: str, vector: Vector) -> bytes:
         """The bytes of a vector for the vector field `field`."""
@@ -2017,7 +2043,7 @@ class Index:
             own = (*own, "ef_runtime", ef_runtime)
             options = " EF_RUNTIME $ef_runtime"
         filters = self._filters(conditions, where)
-        nearest = f"[KNN $knn_k @{field} $query_vec{options} AS {DISTANCE}]"
+        nearest = f"[KNN $knn_k @{self.asked(field)} $query_vec{options} AS {DISTANCE}]"
         params = ("query_vec", vector.to_blob(query), *own, *filters.params)
         query_text = f"{filters.query}=>{nearest}"
         command = search_command(self.name, query_text, params, self.returned, knn_k)
@@ -2060,7 +2086,7 @@ class Index:
         limit = whole_number("limit", limit, RESULTS_MAX)
         vector = self.vectors[field]
         filters = self._filters(conditions, where)
-        within = f"@{field}:[VECTOR_RANGE $radius $query_vec]"
+        within = f"@{self.asked(field)}:[VECTOR_RANGE $radius $query_vec]"
         filters.clauses.insert(0, f"{within}=>{{$YIELD_DISTANCE_AS: {DISTANCE}}}")
         own = ("query_vec", vector.to_blob(query), "radius", vector.radius(min_score))
         params = (*own, *filters.params)
@@ -2076,9 +2102,9 @@ class Index:
         for name, wanted in (conditions or {}).items():
             labels = self.filters[name]
             if labels is None:
-                filters.number(name, wanted)
+                filters.number(name, wanted, self.asked(name))
             else:
-                filters.tag(name, wanted, labels)
+                filters.tag(name, wanted, labels, self.asked(name))
         filters.where(where)
         return filters
 
@@ -2506,12 +2532,12 @@ def documents_of(
     read: ReadDocument[T],
 ) -> list[T]:
     """The documents in replies to `get_command`, without those that went away meanwhile."""
-    found = (
-        index.document(key, reply, read)
-        for key, reply in zip(keys, replies, strict=True)
-        if reply is not None
-    )
-    return [document for document in found if document is not None]
+    found = []
+    for key, reply in zip(keys, replies, strict=True):
+        document = None if reply is None else index.document(key, reply, read)
+        if document is not None:
+            found.append(document)
+    return found
 
 
 def note_lost(index: Index, error: Exception) -> None:

@@ -209,7 +209,7 @@ def test_no_file_hides_the_problems_of_another(tmp_path: Path, monkeypatch: pyte
         "not-utf8 c.yaml",
         "duplicate-name e.yaml",
         "duplicate-index e.yaml",
-        "duplicate-prefix e.yaml",
+        "prefix-shared e.yaml",
         "bad-value e.yaml",
     ]
     assert [spec.name for spec in check_specs([tmp_path]).specs] == ["skill"]
@@ -258,11 +258,6 @@ def test_files_are_taken_once_and_in_order(tmp_path: Path):
             ["duplicate-index b.yaml:3:15: the index name `idx:tool` is already taken in a.yaml:3"],
         ),
         (
-            'prefix: "skill:"',
-            'prefix: ["skill:", "tool:"]',
-            ["duplicate-prefix b.yaml:3:47: the prefix `tool:` is already taken in a.yaml:3"],
-        ),
-        (
             "key:",
             "helpers: {get: {name: get_tool}}\nkey:",
             ["name-collision b.yaml:4:23: the function name `get_tool` is already taken in a.yaml:2"],
@@ -278,6 +273,62 @@ def test_what_two_specs_cannot_both_have(
     ]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "why"),
+    [
+        (
+            TOOL,
+            SKILL.replace('prefix: "skill:"', 'prefix: "tool:", storage: json'),
+            "one has hashes and the other JSON documents, and a key holds only one of them",
+        ),
+        (
+            TOOL,
+            SKILL.replace('prefix: "skill:"', 'prefix: ["skill:", "tool:"]').replace("dims: 3", "dims: 4"),
+            "`dims` is not the same in both under `embedding`, and what one stores there the other cannot read",
+        ),
+        (
+            TOOL + "  size: {type: numeric}\n",
+            SKILL.replace('"skill:"', '"tool:"') + "  length: {type: text, path: size}\n",
+            "one has a numeric and the other a text field under `size`, and what one stores there the other cannot read",
+        ),
+        (
+            TOOL + "  labels: {type: tag}\n",
+            SKILL.replace('"skill:"', '"tool:"') + "  labels: {type: tag, separator: ;}\n",
+            "`separator` is not the same in both under `labels`, and what one stores there the other cannot read",
+        ),
+        (
+            TOOL.replace('"tool:"', '"tool:", storage: json'),
+            SKILL.replace('"skill:"', '"tool:", storage: json') + "  title: {type: text}\n",
+            "helpers replace a JSON document as a whole, so that storing with one of them drops `$.title`, which only the other stores",
+        ),
+    ],
+)
+def test_two_specs_over_one_prefix_where_they_cannot_have_the_same_documents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, second: str, why: str
+):
+    (line,) = lines(write(tmp_path, a=first, b=second), monkeypatch)
+    assert line.startswith("duplicate-prefix b.yaml:3:")
+    assert line.endswith(
+        f"the prefix `tool:` is already taken in a.yaml:3: {why} (expected a different one in each spec)"
+    )
+
+
+def test_two_specs_over_one_prefix_where_they_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    other = SKILL.replace('"skill:"', '"tool:"').replace("embedding:", "vec:") + "  title: {type: text}\n"
+    (line,) = lines(write(tmp_path, a=TOOL + "  title: {type: tag}\n", b=other), monkeypatch)
+    assert line == (
+        "prefix-shared b.yaml:3:36: warning: the prefix `tool:` is also in a.yaml:3, so both indexes hold the"
+        " same documents (expected a different one, where that is not meant); what helpers of one delete is gone"
+        " from both"
+    )
+    assert len(load_specs([tmp_path]).specs) == 2
+
+
+def test_an_open_prefix_with_another_for_storing_may_swallow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    first = TOOL.replace('"tool:"', '"tool", store_prefix: "tool:"')
+    assert lines(write(tmp_path, a=first, b=SKILL.replace('"skill:"', '"tool2:"')), monkeypatch) == []
+
+
 def test_classes_of_two_specs_can_collide_where_their_names_do_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -285,7 +336,7 @@ def test_classes_of_two_specs_can_collide_where_their_names_do_not(
     assert lines(write(tmp_path, a=first, b=second), monkeypatch) == [
         f"name-collision b.yaml:2:7: the class name `A1b{kind}` is already taken in a.yaml:2"
         " (expected a different one in each spec)"
-        for kind in ("Hit", "Item", "Document")
+        for kind in ("Hit", "Item", "Document", "Fields")
     ]
 
 

@@ -64,17 +64,17 @@ def test_the_base_has_no_findings(tmp_path: Path, base: str):
         (
             "    m: 16",
             "    ef_runtme: 16",
-            "unknown-key 19:5: unknown key `ef_runtme` in the hnsw vector field `embedding` (expected one of path, datatype, m, ef_construction, ef_runtime, epsilon, initial_cap, index_missing, renamed_from); did you mean `ef_runtime`?",
+            "unknown-key 19:5: unknown key `ef_runtme` in the hnsw vector field `embedding` (expected one of attribute, path, datatype, m, ef_construction, ef_runtime, epsilon, initial_cap, index_missing, renamed_from); did you mean `ef_runtime`?",
         ),
         (
             "algorithm: hnsw",
             "algorithm: flat",
-            "unknown-key 19:5: unknown key `m` in the flat vector field `embedding` (expected one of path, datatype, block_size, initial_cap, index_missing, renamed_from); it belongs to hnsw",
+            "unknown-key 19:5: unknown key `m` in the flat vector field `embedding` (expected one of attribute, path, datatype, block_size, initial_cap, index_missing, renamed_from); it belongs to hnsw",
         ),
         (
             "{type: numeric}",
             "{type: numeric, separator: ;}",
-            "unknown-key 10:26: unknown key `separator` in the numeric field `price` (expected one of path, from, default, index, index_missing, sortable, noindex, renamed_from); it belongs to tag fields",
+            "unknown-key 10:26: unknown key `separator` in the numeric field `price` (expected one of attribute, path, from, default, index, index_missing, sortable, noindex, renamed_from); it belongs to tag fields",
         ),
         (
             "key: skill_id",
@@ -84,7 +84,7 @@ def test_the_base_has_no_findings(tmp_path: Path, base: str):
         (
             "  on_error: empty",
             "  fields: empty",
-            "unknown-key 21:3: unknown key `fields` in `helpers` (expected one of on_error, plural, store, store_many, get, delete, delete_many, knn, knn_many, range, scan, iterate, migrate_legacy); it belongs to the spec itself, not below it",
+            "unknown-key 21:3: unknown key `fields` in `helpers` (expected one of on_error, generate, constant, plural, to_blob, store, store_many, get, delete, delete_many, knn, knn_many, range, scan, iterate, count, list, walk, delete_where, migrate_legacy); it belongs to the spec itself, not below it",
         ),
         (
             "    m: 16",
@@ -217,7 +217,46 @@ def test_the_base_has_no_findings(tmp_path: Path, base: str):
             'bad-value 9:33: `phonetic` is "dm:de" (expected one of dm:en, dm:fr, dm:pt, dm:es); did you mean `dm:es`?',
         ),
         ("{type: json}", "{type: json, index: true}", "bad-value 13:34: `index` is true (expected false)"),
-        ('prefix: "skill:"', 'prefix: ""', "empty-value 5:11: `prefix` is empty (expected some text)"),
+        (
+            'prefix: "skill:"',
+            'prefix: ""',
+            'missing-key 5:11: the index takes in every key, and nothing says what the keys of documents begin with (expected `store_prefix` beside it, such as `store_prefix: "docs:"`); helpers take every key for a document that begins with it, so keys that begin with nothing in common cannot have helpers: copy these documents under a prefix',
+        ),
+        (
+            'prefix: "skill:"',
+            'prefix: "skill:"\n  store_prefix: "skills:"',
+            "bad-value 6:17: what is stored under `skills:` would not be in the index, whose prefix is `skill:` (expected a text that begins with a prefix)",
+        ),
+        (
+            "  title:",
+            "  title: {type: text, attribute: __distance}\n  other:",
+            "reserved-word 9:34: no query can use the attribute `__distance`: searches give the distance that name (expected another attribute)",
+        ),
+        (
+            "  title:",
+            "  title: {type: text, attribute: as}\n  other:",
+            "reserved-word 9:34: no query can use the attribute `as`: RETURN reads it as its word AS (expected another attribute)",
+        ),
+        (
+            "  title:",
+            "  title: {type: text, attribute: 'a\\.b'}\n  other:",
+            "reserved-word 9:34: no query can use the attribute `a\\.b`: the server drops a backslash that stands before a sign (expected another attribute)",
+        ),
+        (
+            "  title:",
+            "  title: {type: text, attribute: embedding, path: title}\n  other:",
+            "duplicate-field 15:3: the fields `title` and `embedding` have one attribute, `embedding` (expected an attribute of its own for each)",
+        ),
+        (
+            "  title:",
+            "  title: {type: text, attribute: heading, index: false}\n  other:",
+            "not-indexed 9:23: `attribute` is given, and the field `title` is not indexed (expected no options of the index)",
+        ),
+        (
+            "  title:",
+            "  user.name: {type: text}\n  title:",
+            'bad-identifier 9:3: the field name "user.name" does not fit (expected a letter or _, then letters, digits and _, with no __ in front); for example `user_name: {attribute: user.name, …}`',
+        ),
         (
             'prefix: "skill:"',
             "prefix: []",
@@ -261,7 +300,7 @@ def test_the_base_has_no_findings(tmp_path: Path, base: str):
             "  title:",
             "  my title:",
             'bad-identifier 9:3: the field name "my title" does not fit (expected a letter or _, then letters, digits'
-            " and _, with no __ in front); for example `my_title`",
+            " and _, with no __ in front); for example `my_title: {attribute: my title, …}`",
         ),
         (
             "name: idx:skill",
@@ -276,12 +315,12 @@ def test_the_base_has_no_findings(tmp_path: Path, base: str):
         (
             "  title:",
             "  from:",
-            "reserved-word 9:3: `from` is a Python keyword (expected another name); call it `from_` and say `path: from`",
+            "reserved-word 9:3: `from` is a Python keyword (expected another name); call it `from_` and say `attribute: from`",
         ),
         (
             "  title:",
             "  len:",
-            "reserved-word 9:3: `len` cannot be used: generated code needs it for itself (expected another name); call it `len_` and say `path: len`",
+            "reserved-word 9:3: `len` cannot be used: generated code needs it for itself (expected another name); call it `len_` and say `attribute: len`",
         ),
         (
             "  on_error: empty",
@@ -302,12 +341,12 @@ def test_the_base_has_no_findings(tmp_path: Path, base: str):
         (
             "  title:",
             "  score:",
-            "name-collision 9:3: the field `score` would have the name that results use for the similarity (expected another name); call it `skill_score` and say `path: score`",
+            "name-collision 9:3: the field `score` would have the name that results use for the similarity (expected another name); call it `skill_score` and say `attribute: score`",
         ),
         (
             "  title:",
             "  metadata:",
-            "name-collision 9:3: the field `metadata` would have the name that results use for the metadata (expected another name); call it `skill_metadata` and say `path: metadata`",
+            "name-collision 9:3: the field `metadata` would have the name that results use for the metadata (expected another name); call it `skill_metadata` and say `attribute: metadata`",
         ),
         (
             "skill_id: {type: tag, from: key}",

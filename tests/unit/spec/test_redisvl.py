@@ -115,7 +115,8 @@ def test_the_prefix_is_that_of_the_documents_unless_asked():
     raw = propose(schema, findings, index_prefix=True)
     assert raw is not None
     assert raw.mapping["index"]["prefix"] == "rvl"
-    assert "write elsewhere" in raw.notes[0]
+    assert raw.mapping["index"]["store_prefix"] == "rvl:"
+    assert "RedisVL writes documents under 'rvl:', as `store_prefix` says" in raw.notes[0]
 
 
 def test_a_field_that_is_said_to_be_the_key():

@@ -43,7 +43,7 @@ def assert_same(name: str, cls: type, leave_out: set[str]) -> None:
     assert given
 
 
-COMMON = {"type", "path", "from", "default", "default_from", "index"}
+COMMON = {"type", "attribute", "path", "from", "default", "default_from", "index"}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FIELD_CLASSES if kind not in {"vector", "json"}])
@@ -59,7 +59,14 @@ def test_defaults_of_vectors_are_those_of_the_model(algorithm: str):
     name = f"vector_{algorithm}"
     assert_same(name, ALGORITHM_CLASSES[algorithm], set(properties(name)) - own)
     assert_same(name, VectorField, set(properties(name)) - common)
-    assert properties(name).keys() == own | common | {"type", "path", "dims", "algorithm", "renamed_from"}
+    assert properties(name).keys() == own | common | {
+        "type",
+        "attribute",
+        "path",
+        "dims",
+        "algorithm",
+        "renamed_from",
+    }
     assert properties(name)["algorithm"]["default"] == defaults.ALGORITHM
 
 
