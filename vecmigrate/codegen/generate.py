@@ -44,9 +44,12 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 # What the shared module gives to applications.
-_SHARED_TYPES: Final = ("SearchTimeout", "SearchWarning", "StoreFailure", "StoreReport", "Vector")
+_SHARED_TYPES: Final = ("SearchTimeout", "SearchWarning", "StoreFailure", "StoreReport", "Vector", "Where")
 # What the modules of specs may take from it, beside the type of the client.
-_TYPES: Final = ("Command", "Items", "NumericFilter", "StoreReport", "TagFilter", "Vector", "Vectors")
+_TYPES: Final = (
+    *("Command", "Field", "Geo", "GeoShape", "Items", "Numeric", "NumericFilter", "StoreReport"),
+    *("Tag", "TagFilter", "Text", "Vector", "Vectors", "Where"),
+)
 _COUNT: Final = "redisearch_index_doc_count"
 _DO_NOT_EDIT: Final = "# Do not edit: change the spec and run `vecmigrate generate`."
 

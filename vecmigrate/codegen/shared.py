@@ -10,7 +10,10 @@ from vecmigrate.codegen.layout import from_import
 
 _PACKAGE: Final = "vecmigrate.helpers"
 # In the order of their layers.
-_MODULES: Final = ("common", "vectors", "values", "queries", "replies", "index", "searches", "run")
+_MODULES: Final = (
+    *("common", "vectors", "values", "where", "fields", "queries", "replies", "index", "searches", "run"),
+    "finding",
+)
 _THIRD_PARTY: Final = ("numpy", "redis")
 
 

@@ -46,6 +46,7 @@ from vecmigrate.helpers.vectors import (
     decode_vector,
     encode_vector,
 )
+from vecmigrate.helpers.where import Where
 
 # Where a value lies: a field of a hash, or the keys that lead to it in a JSON document.
 Path: TypeAlias = str | tuple[str, ...]
@@ -316,6 +317,7 @@ class Index:
         ef_runtime: int | None = None,
         *,
         conditions: Conditions | None = None,
+        where: Where | None = None,
     ) -> Search:
         """The search for the `knn_k` documents whose vector `field` is nearest to `query`.
 
@@ -330,7 +332,7 @@ class Index:
             ef_runtime = whole_number("ef_runtime", ef_runtime, WHOLE_MAX)
             own = (*own, "ef_runtime", ef_runtime)
             options = " EF_RUNTIME $ef_runtime"
-        filters = self._filters(conditions)
+        filters = self._filters(conditions, where)
         nearest = f"[KNN $knn_k @{self.asked(field)} $query_vec{options} AS {DISTANCE}]"
         params = ("query_vec", vector.to_blob(query), *own, *filters.params)
         query_text = f"{filters.query}=>{nearest}"
@@ -345,6 +347,7 @@ class Index:
         ef_runtime: int | None = None,
         *,
         conditions: Conditions | None = None,
+        where: Where | None = None,
     ) -> Sequence[Search]:
         """The search of `knn` for each of several vectors.
 
@@ -353,7 +356,10 @@ class Index:
         """
         check_many("queries", queries)
         rest = (knn_k, timeout_ms, ef_runtime)
-        return [self.knn(field, one, *rest, conditions=conditions) for one in queries]
+        return [
+            self.knn(field, one, *rest, conditions=conditions, where=where)
+            for one in queries
+        ]
 
     def range(
         self,
@@ -364,6 +370,7 @@ class Index:
         timeout_ms: int,
         *,
         conditions: Conditions | None = None,
+        where: Where | None = None,
     ) -> Search:
         """The search for the documents that score at least `min_score`, at most `limit` of them.
 
@@ -372,14 +379,18 @@ class Index:
         """
         limit = whole_number("limit", limit, RESULTS_MAX)
         vector = self.vectors[field]
-        filters = self._filters(conditions)
+        filters = self._filters(conditions, where)
         within = f"@{self.asked(field)}:[VECTOR_RANGE $radius $query_vec]"
         filters.clauses.insert(0, f"{within}=>{{$YIELD_DISTANCE_AS: {DISTANCE}}}")
         own = ("query_vec", vector.to_blob(query), "radius", vector.radius(min_score))
         params = (*own, *filters.params)
         return self._search(vector, filters.query, params, limit, timeout_ms)
 
-    def _filters(self, conditions: Conditions | None) -> Filters:
+    def _filters(
+        self,
+        conditions: Conditions | None,
+        where: Where | None,
+    ) -> Filters:
         filters = Filters()
         for name, wanted in (conditions or {}).items():
             labels = self.filters[name]
@@ -387,4 +398,5 @@ class Index:
                 filters.number(name, wanted, self.asked(name))
             else:
                 filters.tag(name, wanted, labels, self.asked(name))
+        filters.where(where)
         return filters

@@ -18,7 +18,18 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._core import AsyncRedis, Command, Items, StoreReport, TagFilter, Vector, Vectors
+from ._core import (
+    AsyncRedis,
+    Command,
+    Field,
+    Items,
+    StoreReport,
+    Tag,
+    TagFilter,
+    Vector,
+    Vectors,
+    Where,
+)
 
 # What is queried: an alias, so that the index behind it can be rebuilt.
 DANGEROUS_CMD_EMB_INDEX: Final = "idx:dangerous_cmd_emb"
@@ -61,6 +72,12 @@ class DangerousCmdItem(TypedDict):
     category_id: str
     centroid: Vector
     metadata: Mapping[str, Any]
+
+
+class DangerousCmdFields:
+    """What conditions can be about: `where=DangerousCmdFields.… == …`."""
+
+    category_id: Final = Tag("category_id")
 
 
 def dangerous_cmd_embedding_to_blob(vec: Vector) -> bytes:
@@ -117,6 +134,8 @@ async def store_dangerous_cmd_embedding_hash(
     category_id: str,
     centroid: Vector,
     metadata: Mapping[str, Any],
+    *,
+    ttl: float | None = None,
 ) -> None:
     """Store one dangerous cmd, or overwrite it.
 
@@ -125,6 +144,8 @@ async def store_dangerous_cmd_embedding_hash(
         category_id: What the key of the document has behind its prefix.
         centroid: Real numbers, shape (384,), stored as float32.
         metadata: The whole mapping is stored as JSON in meta_json.
+        ttl: Seconds until the document expires, set with it; infinity for never. None
+            leaves the expiry of a document that is overwritten as it is.
 
     Raises:
         ValueError: The vector has another shape, holds NaN or infinity or, since the
@@ -138,7 +159,7 @@ async def store_dangerous_cmd_embedding_hash(
         "centroid": centroid,
         "metadata": metadata,
     }
-    await _core.store(redis, encode_item(item))
+    await _core.store(redis, encode_item(item), ttl)
 
 
 async def store_many_dangerous_cmds(
@@ -197,6 +218,7 @@ async def knn_search_dangerous_cmds(
     ef_runtime: int = 200,
     timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[DangerousCmdHit]:
     """Find the dangerous cmd items whose embedding is nearest to a vector, best first.
 
@@ -208,6 +230,7 @@ async def knn_search_dangerous_cmds(
         timeout_ms: How long the server may take in milliseconds, at least 1.
         category_id: Only documents with this label in category_id, or with one of
             these.
+        where: A condition on `DangerousCmdFields` that documents must meet as well.
 
     Returns:
         At most `knn_k` results. None on any error of Redis, which is logged at debug
@@ -224,6 +247,7 @@ async def knn_search_dangerous_cmds(
         timeout_ms,
         ef_runtime,
         conditions={"category_id": category_id},
+        where=where,
     )
     return await _core.find(redis, search, read_hit)
 
@@ -236,6 +260,7 @@ async def knn_many_dangerous_cmds(
     ef_runtime: int = 200,
     timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[list[DangerousCmdHit]]:
     """The nearest dangerous cmd items of each of several vectors, in one round trip.
 
@@ -249,6 +274,7 @@ async def knn_many_dangerous_cmds(
         timeout_ms,
         ef_runtime,
         conditions={"category_id": category_id},
+        where=where,
     )
     return await _core.find_many(redis, searches, read_hit)
 
@@ -261,6 +287,7 @@ async def range_search_dangerous_cmds(
     limit: int = 100,
     timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[DangerousCmdHit]:
     """Find the dangerous cmd items that score at least `min_score`, best first, at most
     `limit`.
@@ -275,6 +302,7 @@ async def range_search_dangerous_cmds(
         limit,
         timeout_ms,
         conditions={"category_id": category_id},
+        where=where,
     )
     return await _core.find(redis, search, read_hit)
 
@@ -291,3 +319,55 @@ def iter_dangerous_cmd_category_ids(redis: AsyncRedis) -> AsyncIterator[str]:
     and one that is stored or deleted meanwhile may be among them or not.
     """
     return _core.iterate(redis, INDEX)
+
+
+async def count_dangerous_cmds(redis: AsyncRedis, *, where: Where | None = None) -> int:
+    """How many dangerous cmd items meet a condition on `DangerousCmdFields`."""
+    return await _core.count(redis, INDEX, where)
+
+
+async def list_dangerous_cmds(
+    redis: AsyncRedis,
+    *,
+    where: Where | None = None,
+    sort_by: Field | None = None,
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 100,
+) -> list[DangerousCmdDocument]:
+    """The dangerous cmd items that meet a condition, sorted by a field of
+    `DangerousCmdFields`; those without it come last.
+    """
+    return await _core.list_documents(
+        redis,
+        INDEX,
+        read_document,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+
+
+def iter_dangerous_cmds(
+    redis: AsyncRedis,
+    *,
+    where: Where | None = None,
+) -> AsyncIterator[DangerousCmdDocument]:
+    """All dangerous cmd items that meet a condition, however many. Errors of Redis are
+    raised.
+    """
+    return _core.walk(redis, INDEX, read_document, where)
+
+
+async def delete_dangerous_cmds_where(
+    redis: AsyncRedis,
+    where: Where | None,
+    *,
+    everything: bool = False,
+) -> int:
+    """Delete the dangerous cmd items that meet a condition, and say how many they were.
+    Without a condition, `everything=True` deletes all.
+    """
+    return await _core.delete_where(redis, INDEX, where, everything)

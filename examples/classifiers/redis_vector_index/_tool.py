@@ -19,7 +19,18 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._core import AsyncRedis, Command, Items, StoreReport, TagFilter, Vector, Vectors
+from ._core import (
+    AsyncRedis,
+    Command,
+    Field,
+    Items,
+    StoreReport,
+    Tag,
+    TagFilter,
+    Vector,
+    Vectors,
+    Where,
+)
 
 # What is queried: an alias, so that the index behind it can be rebuilt.
 TOOL_EMB_INDEX: Final = "idx:tool_emb"
@@ -97,6 +108,12 @@ class ToolItem(TypedDict):
     metadata: Mapping[str, Any]
 
 
+class ToolFields:
+    """What conditions can be about: `where=ToolFields.… == …`."""
+
+    name: Final = Tag("name")
+
+
 def embedding_to_blob(vec: Vector) -> bytes:
     """The bytes of an embedding: 384 numbers of float32, little-endian.
 
@@ -151,6 +168,8 @@ async def store_tool_embedding_hash(
     tool_name: str,
     centroid: Vector,
     metadata: Mapping[str, Any],
+    *,
+    ttl: float | None = None,
 ) -> None:
     """Store one tool, or overwrite it.
 
@@ -159,6 +178,8 @@ async def store_tool_embedding_hash(
         tool_name: What the key of the document has behind its prefix.
         centroid: Real numbers, shape (384,), stored as float32.
         metadata: The whole mapping is stored as JSON in meta_json.
+        ttl: Seconds until the document expires, set with it; infinity for never. None
+            leaves the expiry of a document that is overwritten as it is.
 
     Raises:
         ValueError: The vector has another shape, holds NaN or infinity or, since the
@@ -172,7 +193,7 @@ async def store_tool_embedding_hash(
         "centroid": centroid,
         "metadata": metadata,
     }
-    await _core.store(redis, encode_item(item))
+    await _core.store(redis, encode_item(item), ttl)
 
 
 async def store_many_tools(
@@ -222,6 +243,7 @@ async def knn_search_tools(
     ef_runtime: int = 200,
     timeout_ms: int = 5000,
     name: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[ToolHit]:
     """Find the tool items whose embedding is nearest to a vector, best first.
 
@@ -232,6 +254,7 @@ async def knn_search_tools(
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
         timeout_ms: How long the server may take in milliseconds, at least 1.
         name: Only documents with this label in name, or with one of these.
+        where: A condition on `ToolFields` that documents must meet as well.
 
     Returns:
         At most `knn_k` results. None on any error of Redis, which is logged at debug
@@ -248,6 +271,7 @@ async def knn_search_tools(
         timeout_ms,
         ef_runtime,
         conditions={"name": name},
+        where=where,
     )
     return await _core.find(redis, search, read_hit)
 
@@ -260,6 +284,7 @@ async def knn_many_tools(
     ef_runtime: int = 200,
     timeout_ms: int = 5000,
     name: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[list[ToolHit]]:
     """The nearest tool items of each of several vectors, in one round trip.
 
@@ -273,6 +298,7 @@ async def knn_many_tools(
         timeout_ms,
         ef_runtime,
         conditions={"name": name},
+        where=where,
     )
     return await _core.find_many(redis, searches, read_hit)
 
@@ -285,6 +311,7 @@ async def range_search_tools(
     limit: int = 100,
     timeout_ms: int = 5000,
     name: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[ToolHit]:
     """Find the tool items that score at least `min_score`, best first, at most `limit`.
 
@@ -297,6 +324,7 @@ async def range_search_tools(
         limit,
         timeout_ms,
         conditions={"name": name},
+        where=where,
     )
     return await _core.find(redis, search, read_hit)
 
@@ -313,6 +341,56 @@ def iter_tool_names(redis: AsyncRedis) -> AsyncIterator[str]:
     and one that is stored or deleted meanwhile may be among them or not.
     """
     return _core.iterate(redis, INDEX)
+
+
+async def count_tools(redis: AsyncRedis, *, where: Where | None = None) -> int:
+    """How many tool items meet a condition on `ToolFields`."""
+    return await _core.count(redis, INDEX, where)
+
+
+async def list_tools(
+    redis: AsyncRedis,
+    *,
+    where: Where | None = None,
+    sort_by: Field | None = None,
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 100,
+) -> list[ToolDocument]:
+    """The tool items that meet a condition, sorted by a field of `ToolFields`; those
+    without it come last.
+    """
+    return await _core.list_documents(
+        redis,
+        INDEX,
+        read_document,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+
+
+def iter_tools(
+    redis: AsyncRedis,
+    *,
+    where: Where | None = None,
+) -> AsyncIterator[ToolDocument]:
+    """All tool items that meet a condition, however many. Errors of Redis are raised."""
+    return _core.walk(redis, INDEX, read_document, where)
+
+
+async def delete_tools_where(
+    redis: AsyncRedis,
+    where: Where | None,
+    *,
+    everything: bool = False,
+) -> int:
+    """Delete the tool items that meet a condition, and say how many they were. Without a
+    condition, `everything=True` deletes all.
+    """
+    return await _core.delete_where(redis, INDEX, where, everything)
 
 
 async def migrate_legacy_tool_hashes_to_redisearch(
