@@ -62,7 +62,11 @@ async def test_helpers_with_awkward_names_work(directory: Path, server: redis.Re
             first, second, metadata = [1.0, 0.5], [0.5, 1.0], {"colour": "red"}
             store = getattr(blocking, helpers.store)
             # Whatever name the parameter was given in the end.
-            other = list(inspect.signature(store).parameters)[-1]
+            (other,) = (
+                parameter.name
+                for parameter in inspect.signature(store).parameters.values()
+                if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
+            )
             store(server, "a", first, metadata, **{other: second})
             await getattr(package, helpers.store)(client, "b", first, metadata, **{other: second})
             assert getattr(blocking, helpers.scan)(server) == ["a", "b"], spec
