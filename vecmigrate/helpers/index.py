@@ -356,10 +356,8 @@ class Index:
         """
         check_many("queries", queries)
         rest = (knn_k, timeout_ms, ef_runtime)
-        return [
-            self.knn(field, one, *rest, conditions=conditions, where=where)
-            for one in queries
-        ]
+        filters: dict[str, Any] = {"conditions": conditions, "where": where}
+        return [self.knn(field, one, *rest, **filters) for one in queries]
 
     def range(
         self,

@@ -2229,10 +2229,8 @@ class Index:
         """
         check_many("queries", queries)
         rest = (knn_k, timeout_ms, ef_runtime)
-        return [
-            self.knn(field, one, *rest, conditions=conditions, where=where)
-            for one in queries
-        ]
+        filters: dict[str, Any] = {"conditions": conditions, "where": where}
+        return [self.knn(field, one, *rest, **filters) for one in queries]
 
     def range(
         self,
@@ -2802,6 +2800,11 @@ def walk_command(index: Index, where: Where | None) -> Command:
     return as_bytes((*words, *NO_TIME_LIMIT))
 
 
+def cursor_command(index: Index, action: str, cursor: int) -> Command:
+    """FT.CURSOR READ or DEL."""
+    return ("FT.CURSOR", action, index.name, cursor)
+
+
 def check_whole(reply: Mapping[Any, Any]) -> None:
     """Raise SearchWarning where the server says that its answer is not whole."""
     text = "; ".join(dict.fromkeys(warnings_of(reply)))
@@ -2868,10 +2871,9 @@ def note_lost(index: Index, error: Exception) -> None:
 
 async def count(redis: AsyncRedis, index: Index, where: Where | None) -> int:
     """How many documents meet a condition."""
+    command = count_command(index, where)
     try:
-        return total_of(
-            await redis.execute_command(*count_command(index, where), **AS_BYTES)
-        )
+        return total_of(await redis.execute_command(*command, **AS_BYTES))
     except RedisError as error:
         note_lost(index, error)
         return 0
@@ -2879,8 +2881,9 @@ async def count(redis: AsyncRedis, index: Index, where: Where | None) -> int:
 
 def count_blocking(redis: BlockingRedis, index: Index, where: Where | None) -> int:
     """The blocking twin of `count`."""
+    command = count_command(index, where)
     try:
-        return total_of(redis.execute_command(*count_command(index, where), **AS_BYTES))
+        return total_of(redis.execute_command(*command, **AS_BYTES))
     except RedisError as error:
         note_lost(index, error)
         return 0
@@ -2984,15 +2987,13 @@ async def walk_ids(
             yield ids
             if not cursor:
                 return
-            reply = await redis.execute_command(
-                "FT.CURSOR", "READ", index.name, cursor, **AS_BYTES
-            )
+            command = cursor_command(index, "READ", cursor)
+            reply = await redis.execute_command(*command, **AS_BYTES)
     finally:
         if cursor:
+            command = cursor_command(index, "DEL", cursor)
             with contextlib.suppress(RedisError):
-                await redis.execute_command(
-                    "FT.CURSOR", "DEL", index.name, cursor, **AS_BYTES
-                )
+                await redis.execute_command(*command, **AS_BYTES)
 
 
 def walk_ids_blocking(
@@ -3009,15 +3010,13 @@ def walk_ids_blocking(
             yield ids
             if not cursor:
                 return
-            reply = redis.execute_command(
-                "FT.CURSOR", "READ", index.name, cursor, **AS_BYTES
-            )
+            command = cursor_command(index, "READ", cursor)
+            reply = redis.execute_command(*command, **AS_BYTES)
     finally:
         if cursor:
+            command = cursor_command(index, "DEL", cursor)
             with contextlib.suppress(RedisError):
-                redis.execute_command(
-                    "FT.CURSOR", "DEL", index.name, cursor, **AS_BYTES
-                )
+                redis.execute_command(*command, **AS_BYTES)
 
 
 async def walk(
