@@ -70,7 +70,7 @@ def stored_entries(view: SpecView, field: Field) -> list[str]:
 
 def _search_parameters(view: SpecView, first: str, own: Sequence[str]) -> list[str]:
     filters = [f"{value.filter_parameter}: {value.filter_type} | None = None" for value in view.filters]
-    return [first, "*", *own, f"timeout_ms: int = {view.helpers.timeout_ms}", *filters]
+    return [first, "*", *own, "timeout_ms: int | None = None", *filters]
 
 
 def _knn_own(vector: VectorView) -> list[str]:
@@ -130,6 +130,7 @@ def index_options(view: SpecView) -> list[str]:
         options.append('storage="json"')
     if view.helpers.on_error == "empty":
         options.append('on_error="empty"')
+    options.append(f"timeout_ms={view.helpers.timeout_ms}")
     if view.written_values:
         paths = {
             value.name: words_tuple(value.keys) if view.is_json else quote(value.path)

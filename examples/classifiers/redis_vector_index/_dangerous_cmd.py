@@ -30,6 +30,7 @@ INDEX: Final = _core.Index(
     name=DANGEROUS_CMD_EMB_INDEX,
     prefixes=(DANGEROUS_CMD_EMB_PREFIX,),
     on_error="empty",
+    timeout_ms=5000,
     values={"category_id": "category_id", "meta_json": "meta_json"},
     vectors={
         "embedding": _core.VectorField(384, "float32", "cosine", "embedding"),
@@ -195,7 +196,7 @@ async def knn_search_dangerous_cmds(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
 ) -> list[DangerousCmdHit]:
     """Find the dangerous cmd items whose embedding is nearest to a vector, best first.
@@ -205,7 +206,7 @@ async def knn_search_dangerous_cmds(
         query_embedding: Real numbers, shape (384,), compared as float32.
         knn_k: How many to find, at least 1.
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
-        timeout_ms: How long the server may take in milliseconds, at least 1.
+        timeout_ms: How long the server may take, at least 1 ms; 5000 where it is None.
         category_id: Only documents with this label in category_id, or with one of
             these.
 
@@ -234,7 +235,7 @@ async def knn_many_dangerous_cmds(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
 ) -> list[list[DangerousCmdHit]]:
     """The nearest dangerous cmd items of each of several vectors, in one round trip.
@@ -259,7 +260,7 @@ async def range_search_dangerous_cmds(
     *,
     min_score: float,
     limit: int = 100,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
 ) -> list[DangerousCmdHit]:
     """Find the dangerous cmd items that score at least `min_score`, best first, at most

@@ -83,7 +83,7 @@ def knn_search_benign_tech(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
 ) -> list[BenignTechHit]:
     """The blocking twin: see `_benign_tech.knn_search_benign_tech`."""
@@ -104,7 +104,7 @@ def knn_many_benign_tech(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
 ) -> list[list[BenignTechHit]]:
     """The blocking twin: see `_benign_tech.knn_many_benign_tech`."""
@@ -125,7 +125,7 @@ def range_search_benign_tech(
     *,
     min_score: float,
     limit: int = 100,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
 ) -> list[BenignTechHit]:
     """The blocking twin: see `_benign_tech.range_search_benign_tech`."""

@@ -83,7 +83,7 @@ def knn_search_dangerous_cmds(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
 ) -> list[DangerousCmdHit]:
     """The blocking twin: see `_dangerous_cmd.knn_search_dangerous_cmds`."""
@@ -104,7 +104,7 @@ def knn_many_dangerous_cmds(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
 ) -> list[list[DangerousCmdHit]]:
     """The blocking twin: see `_dangerous_cmd.knn_many_dangerous_cmds`."""
@@ -125,7 +125,7 @@ def range_search_dangerous_cmds(
     *,
     min_score: float,
     limit: int = 100,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
 ) -> list[DangerousCmdHit]:
     """The blocking twin: see `_dangerous_cmd.range_search_dangerous_cmds`."""

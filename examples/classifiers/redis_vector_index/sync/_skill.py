@@ -71,7 +71,7 @@ def knn_search_skills(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     skill_id: TagFilter | None = None,
 ) -> list[SkillHit]:
     """The blocking twin: see `_skill.knn_search_skills`."""
@@ -92,7 +92,7 @@ def knn_many_skills(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     skill_id: TagFilter | None = None,
 ) -> list[list[SkillHit]]:
     """The blocking twin: see `_skill.knn_many_skills`."""
@@ -113,7 +113,7 @@ def range_search_skills(
     *,
     min_score: float,
     limit: int = 100,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     skill_id: TagFilter | None = None,
 ) -> list[SkillHit]:
     """The blocking twin: see `_skill.range_search_skills`."""

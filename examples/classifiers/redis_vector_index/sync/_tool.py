@@ -75,7 +75,7 @@ def knn_search_tools(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     name: TagFilter | None = None,
 ) -> list[ToolHit]:
     """The blocking twin: see `_tool.knn_search_tools`."""
@@ -96,7 +96,7 @@ def knn_many_tools(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     name: TagFilter | None = None,
 ) -> list[list[ToolHit]]:
     """The blocking twin: see `_tool.knn_many_tools`."""
@@ -117,7 +117,7 @@ def range_search_tools(
     *,
     min_score: float,
     limit: int = 100,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     name: TagFilter | None = None,
 ) -> list[ToolHit]:
     """The blocking twin: see `_tool.range_search_tools`."""
