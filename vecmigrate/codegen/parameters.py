@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from vecmigrate.codegen.conditions import condition_fields
 from vecmigrate.codegen.layout import WIDTH, call, quote, words_tuple
 from vecmigrate.codegen.values import ValueView
 from vecmigrate.codegen.vectors import VectorView
@@ -70,7 +71,8 @@ def stored_entries(view: SpecView, field: Field) -> list[str]:
 
 def _search_parameters(view: SpecView, first: str, own: Sequence[str]) -> list[str]:
     filters = [f"{value.filter_parameter}: {value.filter_type} | None = None" for value in view.filters]
-    return [first, "*", *own, "timeout_ms: int | None = None", *filters]
+    timeout = "timeout_ms: int | None = None"
+    return [first, "*", *own, timeout, *filters, "where: Where | None = None"]
 
 
 def _knn_own(vector: VectorView) -> list[str]:
@@ -84,7 +86,7 @@ def knn_parameters(vector: VectorView, view: SpecView) -> list[str]:
 
 def knn_many_parameters(vector: VectorView, view: SpecView) -> list[str]:
     """The parameters of several such searches at once."""
-    queries = f"{view.queries}: Sequence[Vector] | npt.NDArray[Any]"
+    queries = f"{view.queries}: Vectors"
     return _search_parameters(view, queries, _knn_own(vector))
 
 
@@ -98,12 +100,13 @@ def knn_arguments(vector: VectorView, view: SpecView, query: str) -> list[str]:
     """The arguments of `Index.knn`, with `query` as the vector."""
     conditions = _conditions(view)
     ef_runtime = [] if vector.ef_runtime is None else ["ef_runtime"]
-    return [quote(vector.name), query, "knn_k", "timeout_ms", *ef_runtime, *conditions]
+    return [quote(vector.name), query, "knn_k", "timeout_ms", *ef_runtime, *conditions, "where=where"]
 
 
 def range_arguments(vector: VectorView, view: SpecView) -> list[str]:
     """The arguments of `Index.range`."""
-    return [quote(vector.name), view.query, "min_score", "limit", "timeout_ms", *_conditions(view)]
+    own = ["min_score", "limit", "timeout_ms", *_conditions(view), "where=where"]
+    return [quote(vector.name), view.query, *own]
 
 
 def _conditions(view: SpecView) -> list[str]:
@@ -179,8 +182,15 @@ def _prefixes(view: SpecView) -> str:
     return call("", [view.prefix_constant, *others], indent=4) if others else f"({view.prefix_constant},)"
 
 
+def list_parameters(view: SpecView) -> list[str]:
+    """The parameters of a list, after the client."""
+    order = ["sort_by: Field | None = None", "descending: bool = False"]
+    return ["*", "where: Where | None = None", *order, "offset: int = 0", "limit: int = 100"]
+
+
 # What templates call by name.
 FILTERS: Final = (
     *(store_parameters, item_of_arguments, stored_entries, index_options, about_filter),
     *(knn_parameters, knn_many_parameters, range_parameters, knn_arguments, range_arguments),
+    *(list_parameters, condition_fields),
 )

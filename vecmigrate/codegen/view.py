@@ -74,8 +74,9 @@ class SpecView:
         helpers = self.helpers
         wanted = {
             helpers.hit_class: self.finds,
-            helpers.document_class: "get" in self.roles,
+            helpers.document_class: self.reads,
             helpers.item_class: self.stores,
+            helpers.fields_class: self.asks,
         }
         return tuple(name for name, is_wanted in wanted.items() if is_wanted)
 
@@ -83,6 +84,16 @@ class SpecView:
     def finds(self) -> bool:
         """Whether there is a search."""
         return not self.roles.keys().isdisjoint({"knn", "knn_many", "range"})
+
+    @property
+    def reads(self) -> bool:
+        """Whether there is a function that reads documents."""
+        return not self.roles.keys().isdisjoint({"get", "list", "walk"})
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is a function that takes a condition."""
+        return self.finds or not self.roles.keys().isdisjoint({"count", "list", "walk", "delete_where"})
 
     @property
     def stores(self) -> bool:
@@ -240,11 +251,11 @@ def view_of(spec: IndexSpec) -> SpecView:
     helpers = spec.helpers
     uses = [PathUse(item.name, item.path, isinstance(item, JsonField)) for item in spec.fields]
     written = written_names(spec.index.storage, uses)
-    key = free(spec.key, BODY_NAMES)
-    metadata = free(helpers.metadata_parameter, BODY_NAMES)
+    key = free(spec.key, BODY_NAMES | {"ttl"})
+    metadata = free(helpers.metadata_parameter, BODY_NAMES | {"ttl"})
     query = free(helpers.query_parameter, BODY_NAMES | SEARCH_PARAMETERS)
-    first = free(helpers.vector_parameter, BODY_NAMES)
-    in_store = BODY_NAMES | {key, first, metadata}
+    first = free(helpers.vector_parameter, BODY_NAMES | {"ttl"})
+    in_store = BODY_NAMES | {key, first, metadata, "ttl"}
     in_search = BODY_NAMES | SEARCH_PARAMETERS | {query}
     return SpecView(
         spec=spec,

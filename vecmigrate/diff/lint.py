@@ -217,9 +217,10 @@ def _helper_removed(case: Case) -> Iterator[Finding]:
 def _belongs(name: str, spec: IndexSpec) -> bool:
     names = spec.helpers
     searches = (names.knn, names.knn_many, names.range)
-    classes = (names.hit_class, names.item_class, names.document_class)
+    classes = (names.hit_class, names.item_class, names.document_class, names.fields_class)
     others = (names.store, names.store_many, names.get, names.delete, names.delete_many, names.scan)
-    known = {*searches, *classes, *others, names.iterate, names.migrate_legacy}
+    finding = (names.count, names.list, names.walk, names.delete_where)
+    known = {*searches, *classes, *others, *finding, names.iterate, names.migrate_legacy}
     return name in known or name.startswith(tuple(f"{search}_by_" for search in searches))
 
 

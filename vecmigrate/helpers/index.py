@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import (
     Callable,
-    Iterable,
     Iterator,
     Mapping,
     Sequence,
@@ -19,6 +18,7 @@ from vecmigrate.helpers.common import (
     Command,
     T,
     Vector,
+    Vectors,
     check_many,
     whole_number,
 )
@@ -46,6 +46,7 @@ from vecmigrate.helpers.vectors import (
     decode_vector,
     encode_vector,
 )
+from vecmigrate.helpers.where import Where
 
 # Where a value lies: a field of a hash, or the keys that lead to it in a JSON document.
 Path: TypeAlias = str | tuple[str, ...]
@@ -320,6 +321,7 @@ class Index:
         ef_runtime: int | None = None,
         *,
         conditions: Conditions | None = None,
+        where: Where | None = None,
     ) -> Search:
         """The search for the `knn_k` documents whose vector `field` is nearest to `query`.
 
@@ -334,7 +336,7 @@ class Index:
             ef_runtime = whole_number("ef_runtime", ef_runtime, WHOLE_MAX)
             own = (*own, "ef_runtime", ef_runtime)
             options = " EF_RUNTIME $ef_runtime"
-        filters = self._filters(conditions)
+        filters = self._filters(conditions, where)
         nearest = f"[KNN $knn_k @{self.asked(field)} $query_vec{options} AS {DISTANCE}]"
         params = ("query_vec", vector.to_blob(query), *own, *filters.params)
         query_text = f"{filters.query}=>{nearest}"
@@ -343,12 +345,13 @@ class Index:
     def knn_many(
         self,
         field: str,
-        queries: Iterable[Vector],
+        queries: Vectors,
         knn_k: int,
         timeout_ms: int | None,
         ef_runtime: int | None = None,
         *,
         conditions: Conditions | None = None,
+        where: Where | None = None,
     ) -> Sequence[Search]:
         """The search of `knn` for each of several vectors.
 
@@ -357,7 +360,10 @@ class Index:
         """
         check_many("queries", queries)
         rest = (knn_k, timeout_ms, ef_runtime)
-        return [self.knn(field, one, *rest, conditions=conditions) for one in queries]
+        return [
+            self.knn(field, one, *rest, conditions=conditions, where=where)
+            for one in queries
+        ]
 
     def range(
         self,
@@ -368,6 +374,7 @@ class Index:
         timeout_ms: int | None,
         *,
         conditions: Conditions | None = None,
+        where: Where | None = None,
     ) -> Search:
         """The search for the documents that score at least `min_score`, at most `limit` of them.
 
@@ -376,14 +383,18 @@ class Index:
         """
         limit = whole_number("limit", limit, RESULTS_MAX)
         vector = self.vectors[field]
-        filters = self._filters(conditions)
+        filters = self._filters(conditions, where)
         within = f"@{self.asked(field)}:[VECTOR_RANGE $radius $query_vec]"
         filters.clauses.insert(0, f"{within}=>{{$YIELD_DISTANCE_AS: {DISTANCE}}}")
         own = ("query_vec", vector.to_blob(query), "radius", vector.radius(min_score))
         params = (*own, *filters.params)
         return self._search(vector, filters.query, params, limit, timeout_ms)
 
-    def _filters(self, conditions: Conditions | None) -> Filters:
+    def _filters(
+        self,
+        conditions: Conditions | None,
+        where: Where | None,
+    ) -> Filters:
         filters = Filters()
         for name, wanted in (conditions or {}).items():
             labels = self.filters[name]
@@ -391,4 +402,5 @@ class Index:
                 filters.number(name, wanted, self.asked(name))
             else:
                 filters.tag(name, wanted, labels, self.asked(name))
+        filters.where(where)
         return filters

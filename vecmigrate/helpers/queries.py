@@ -10,13 +10,13 @@ from collections.abc import (
     Iterable,
     Mapping,
     Sequence,
-    Set,
 )
 from dataclasses import dataclass
 from typing import Any, Final
 
 from vecmigrate.helpers.common import Command, NumericFilter, TagFilter, as_bytes
 from vecmigrate.helpers.values import number_parameter, real_number, tag_parameter
+from vecmigrate.helpers.where import Where
 
 # The name under which queries return a distance.
 DISTANCE: Final = "__distance"
@@ -99,7 +99,7 @@ class Filters:
         if wanted is None:
             return
         bounds: list[Any] = []
-        if not isinstance(wanted, str | bytes | Mapping | Set):
+        if not isinstance(wanted, str | bytes | Mapping | set | frozenset):
             with contextlib.suppress(TypeError):
                 bounds = list(itertools.islice(wanted, 3))
         if len(bounds) != 2:
@@ -117,6 +117,17 @@ class Filters:
         self.clauses.append(
             f"@{said or field}:[{self._param(smallest)} {self._param(largest)}]",
         )
+
+    def where(self, wanted: Where | None) -> None:
+        """The document meets this condition."""
+        if wanted is None:
+            return
+        if not isinstance(wanted, Where):
+            raise TypeError(
+                f"where is {type(wanted).__name__} (expected a condition on fields, such as field == value)",
+            )
+        # Before others, as `join_conditions` says.
+        self.clauses.insert(0, wanted.render(self._param))
 
     def _param(self, value: bytes | float) -> str:
         name = f"filter_{len(self.params) // 2}"

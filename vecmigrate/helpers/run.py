@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
@@ -20,6 +21,7 @@ from vecmigrate.helpers.common import (
     AsyncRedis,
     BlockingRedis,
     Command,
+    Items,
     StoreMany,
     StoreReport,
     T,
@@ -31,7 +33,24 @@ from vecmigrate.helpers.common import (
 from vecmigrate.helpers.index import Index, ReadDocument, ReadHit, Search
 from vecmigrate.helpers.replies import doc_count
 from vecmigrate.helpers.searches import Searches
-from vecmigrate.helpers.values import as_str
+from vecmigrate.helpers.values import as_str, real_number
+
+# The shortest time to live in seconds, and the longest: a hundred years.
+MILLISECOND: Final = 0.001
+
+
+LONGEST_TTL: Final = 100 * 366 * 86400.0
+
+
+# Lua: each command as the number of its words and these.
+ONE_BY_ONE: Final = """
+local at = 1
+while at <= #ARGV do
+  local count = tonumber(ARGV[at])
+  redis.call(unpack(ARGV, at + 1, at + count))
+  at = at + count + 1
+end
+"""
 
 # Replies come as bytes from any client: a vector is no text, and a text may be stored in UTF-8 whatever
 # encoding a client decodes with.
@@ -64,17 +83,53 @@ def pipelined_blocking(
     return pipeline.execute(raise_on_error=raise_on_error)
 
 
-async def store(redis: AsyncRedis, commands: Sequence[Command]) -> None:
-    """Send the commands that store one document."""
-    if len(commands) == 1:
+def expiry_command(document_id: str | bytes | float, ttl: float) -> Command:
+    """PEXPIRE of a document in `ttl` seconds; PERSIST where that is infinity.
+
+    Raises:
+        ValueError: `ttl` is no number of at least a millisecond, or none that a server takes.
+    """
+    seconds = real_number("ttl", ttl)
+    if seconds == math.inf:
+        return ("PERSIST", document_id)
+    if not MILLISECOND <= seconds <= LONGEST_TTL:
+        raise ValueError(
+            f"ttl is {ttl} (expected seconds, from {MILLISECOND} to {LONGEST_TTL:.0f}, or infinity)",
+        )
+    return ("PEXPIRE", document_id, round(seconds * 1000))
+
+
+def expiring_command(commands: Sequence[Command], ttl: float) -> Command:
+    """Commands on one document and its expiry as one command: a transaction would go on behind an error."""
+    words: list[str | bytes | int | float] = []
+    for command in (*commands, expiry_command(commands[0][1], ttl)):
+        words += (len(command), *command)
+    return ("EVAL", ONE_BY_ONE, 1, commands[0][1], *words)
+
+
+async def store(
+    redis: AsyncRedis,
+    commands: Sequence[Command],
+    ttl: float | None = None,
+) -> None:
+    """Send the commands that store one document; with a `ttl`, they and its expiry are one."""
+    if ttl is not None:
+        await redis.execute_command(*expiring_command(commands, ttl))
+    elif len(commands) == 1:
         await redis.execute_command(*commands[0])
     else:
         await pipelined(redis, commands)
 
 
-def store_blocking(redis: BlockingRedis, commands: Sequence[Command]) -> None:
+def store_blocking(
+    redis: BlockingRedis,
+    commands: Sequence[Command],
+    ttl: float | None = None,
+) -> None:
     """The blocking twin of `store`."""
-    if len(commands) == 1:
+    if ttl is not None:
+        redis.execute_command(*expiring_command(commands, ttl))
+    elif len(commands) == 1:
         redis.execute_command(*commands[0])
     else:
         pipelined_blocking(redis, commands)
@@ -82,7 +137,7 @@ def store_blocking(redis: BlockingRedis, commands: Sequence[Command]) -> None:
 
 async def store_many(
     redis: AsyncRedis,
-    items: Iterable[T] | AsyncIterable[T],
+    items: Items[T],
     encode: Callable[[T], Sequence[Command]],
     key_name: str,
     batch_size: int,
@@ -114,7 +169,7 @@ def store_many_blocking(
     return work.report
 
 
-async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+async def each(items: Items[T]) -> AsyncIterator[T]:
     """The items of any iterable, asynchronous or not."""
     if isinstance(items, AsyncIterable):
         async for item in items:

@@ -254,12 +254,17 @@ class Helpers:
     range: str
     scan: str
     iterate: str
+    count: str
+    list: str
+    walk: str
+    delete_where: str
     vector_parameter: str
     metadata_parameter: str
     query_parameter: str
     hit_class: str
     item_class: str
     document_class: str
+    fields_class: str
     migrate_legacy: str | None = None
 
 

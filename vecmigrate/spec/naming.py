@@ -21,6 +21,10 @@ ROLES: Final = (
     "range",
     "scan",
     "iterate",
+    "count",
+    "list",
+    "walk",
+    "delete_where",
     "migrate_legacy",
 )
 # What `generate` may list: those, and the function that makes blobs, which takes no client.
@@ -51,7 +55,7 @@ SHADOWING: Final = frozenset(
     }
 )
 STORE_PARAMETERS: Final = ("redis",)
-SEARCH_PARAMETERS: Final = ("redis", "knn_k", "ef_runtime", "min_score", "limit", "timeout_ms")
+SEARCH_PARAMETERS: Final = ("redis", "knn_k", "ef_runtime", "min_score", "limit", "timeout_ms", "where")
 # The keys of a search result that are no fields, and what they hold.
 HIT_KEYS: Final = {"score": "similarity", "metadata": "metadata"}
 
@@ -84,6 +88,10 @@ def derived_functions(name: str, key: str, plural: str) -> dict[str, str]:
         "range": f"range_search_{plural}",
         "scan": f"scan_{keys}",
         "iterate": f"iter_{keys}",
+        "count": f"count_{plural}",
+        "list": f"list_{plural}",
+        "walk": f"iter_{plural}",
+        "delete_where": f"delete_{plural}_where",
     }
 
 
@@ -101,7 +109,7 @@ def resolve_helpers(name: str, key: str, primary: str, given: Mapping[str, Any])
         if named is not None:
             functions[role] = named
     store, knn = given.get("store", {}), given.get("knn", {})
-    hit_class, item_class, document_class = class_names(name)
+    hit_class, item_class, document_class, fields_class = class_names(name)
     return Helpers(
         on_error=given.get("on_error", DEFAULT_ON_ERROR),
         timeout_ms=given.get("timeout_ms", TIMEOUT_MS),
@@ -115,6 +123,7 @@ def resolve_helpers(name: str, key: str, primary: str, given: Mapping[str, Any])
         hit_class=hit_class,
         item_class=item_class,
         document_class=document_class,
+        fields_class=fields_class,
         **functions,
     )
 
@@ -180,7 +189,7 @@ def function_names(helpers: Helpers, vectors: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def class_names(name: str) -> tuple[str, str, str]:
-    """The generated classes of the spec `name`: a search result, an item to store, a stored document."""
+def class_names(name: str) -> tuple[str, str, str, str]:
+    """The generated classes of the spec `name`: a hit, an item, a document, the fields of conditions."""
     stem = camel(name)
-    return (f"{stem}Hit", f"{stem}Item", f"{stem}Document")
+    return (f"{stem}Hit", f"{stem}Item", f"{stem}Document", f"{stem}Fields")

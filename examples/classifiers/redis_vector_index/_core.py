@@ -13,21 +13,32 @@ import logging
 import math
 import operator
 import re
+import string
 import time
 from collections.abc import (
+    AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
     Awaitable,
     Callable,
+    Generator,
     Iterable,
     Iterator,
     Mapping,
     Sequence,
-    Set,
 )
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import Any, Final, Literal, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import (
+    Any,
+    Final,
+    Literal,
+    NoReturn,
+    Protocol,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+)
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +50,10 @@ logger = logging.getLogger(__name__)
 
 # Real numbers, shape (dims,): a list, a tuple, or an array of any integer or floating dtype.
 Vector: TypeAlias = Sequence[float] | npt.NDArray[Any]
+
+
+# Several of them, or an array of shape (n, dims).
+Vectors: TypeAlias = Iterable[Vector] | npt.NDArray[Any]
 
 
 # The words of one command, as redis-py's `execute_command` takes them.
@@ -54,6 +69,10 @@ NumericFilter: TypeAlias = tuple[float | None, float | None]
 
 
 T = TypeVar("T")
+
+
+# Any iterable, asynchronous or not.
+Items: TypeAlias = Iterable[T] | AsyncIterable[T]
 
 
 # What the server takes at most, unless MAXSEARCHRESULTS says otherwise, and for counts of other kinds.
@@ -138,7 +157,7 @@ class StoreMany:
         self._key_name = key_name
         self._seen = 0
         # Of each item in the batch: its place in the input, its key, how many commands it takes.
-        self._batch: list[tuple[int, str, int]] = []
+        self._batch: list[tuple[int, object, int]] = []
 
     def add(self, item: Any) -> bool:
         """Take one item into the batch, or into the report if it is at fault; True: the batch is full."""
@@ -159,7 +178,7 @@ class StoreMany:
             self._fail(index, key, str(error) or type(error).__name__)
         else:
             self.commands.extend(commands)
-            self._batch.append((index, str(key), len(commands)))
+            self._batch.append((index, key, len(commands)))
         return len(self._batch) >= self._batch_size
 
     def settle(self, replies: Sequence[Any]) -> None:
@@ -274,6 +293,10 @@ SQUARED_LENGTHS: Final[dict[str, tuple[float, float]]] = {
 }
 
 
+# Numbers, and rows of them, that need no closer look.
+PLAIN: Final = frozenset({float, int, np.ndarray})
+
+
 # Squared lengths well within all limits, however roughly they are added up.
 SURELY_FINE: Final = (1e-30, 1e30)
 
@@ -303,9 +326,9 @@ def encode_vector(vector: Vector, dims: int, datatype: str, metric: str) -> byte
         # Most vectors are of the stored type already, and of a length that leaves no doubt.
         return vector.tobytes()
     numbers = as_numbers(vector, dims)
-    stored = to_stored(numbers, datatype)
-    kept = widened(stored, datatype)
     with np.errstate(all="ignore"):
+        stored = to_stored(numbers, datatype)
+        kept = widened(stored, datatype)
         wide = kept.astype(np.float64)
         squared = float(wide @ wide)
         is_same = datatype not in WHOLE_RANGES or (numbers == kept).all()
@@ -332,7 +355,8 @@ def encode_vectors(
     Returns:
         n blobs and n reasons, in the order of the rows. The blob of a row that has a reason is meaningless.
     """
-    stored = to_stored(matrix, datatype)
+    with np.errstate(all="ignore"):
+        stored = to_stored(matrix, datatype)
     width = stored.itemsize * matrix.shape[1]
     packed = stored.tobytes()
     blobs = [packed[start : start + width] for start in range(0, len(packed), width)]
@@ -361,11 +385,12 @@ def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
         raise ValueError(
             f"the vector is {type(vector).__name__} (expected {dims} real numbers)",
         )
-    kinds = set(map(type, vector)) if isinstance(vector, list | tuple) else set()
-    if any(issubclass(kind, bool | np.bool_) for kind in kinds):
+    is_row = isinstance(vector, list | tuple)
+    kinds = set(map(type, vector)) if is_row else {type(vector)}
+    is_plain = kinds <= PLAIN
+    if not is_plain and any(issubclass(kind, bool | np.bool_) for kind in kinds):
         raise ValueError(f"the vector holds booleans (expected {dims} real numbers)")
-    holds_masked = any(issubclass(kind, np.ma.MaskedArray) for kind in kinds)
-    if holds_masked or np.ma.is_masked(vector):
+    if not is_plain and (np.ma.is_masked(vector) or np.ma.core.MaskedConstant in kinds):
         raise ValueError(
             f"the vector has masked numbers (expected {dims} real numbers; fill them in first)",
         )
@@ -390,13 +415,12 @@ def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
 
 def to_stored(numbers: npt.NDArray[Any], datatype: str) -> npt.NDArray[Any]:
     """Numbers cast to what is stored, in the same shape. What does not fit shows when it is read back."""
-    with np.errstate(all="ignore"):
-        if datatype != "bfloat16":
-            return numbers.astype(STORED_AS[datatype])
-        bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32)
-        # Adding just under half of the dropped part, and its last kept bit, rounds ties to even.
-        halves = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
-        return halves.astype(STORED_AS[datatype])
+    if datatype != "bfloat16":
+        return numbers.astype(STORED_AS[datatype])
+    bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32)
+    # Adding just under half of the dropped part, and its last kept bit, rounds ties to even.
+    halves = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
+    return halves.astype(STORED_AS[datatype])
 
 
 def widened(stored: npt.NDArray[Any], datatype: str) -> npt.NDArray[Any]:
@@ -522,8 +546,8 @@ def given(value: Any, otherwise: Any) -> Any:
     return otherwise if value is None or value == "" else value
 
 
-def utf8(what: str, text: str) -> bytes:
-    """A text as bytes, whatever encoding the client has.
+def utf8(text: str, what: str, field: str | None = None) -> bytes:
+    """A text as bytes, whatever encoding the client has; `what` and `field` are for messages.
 
     Raises:
         ValueError: It holds half a surrogate pair, as a JSON text that was cut short gives.
@@ -532,8 +556,9 @@ def utf8(what: str, text: str) -> bytes:
         # As `str` has it: a member of an enumeration, for one, has an encoding and a text of its own.
         return str.encode(text)
     except UnicodeEncodeError:
+        where = "" if field is None else f"field {field!r}: "
         raise ValueError(
-            f"{what} holds half a surrogate pair (expected whole characters)",
+            f"{where}the {what} holds half a surrogate pair (expected whole characters)",
         ) from None
 
 
@@ -546,7 +571,7 @@ def document_key(prefix: str, key: str) -> bytes:
     """
     if not isinstance(key, str):
         raise TypeError(f"the key is {type(key).__name__} (expected text)")
-    name = utf8("the key", key)
+    name = utf8(key, "key")
     if not name or b"\0" in name:
         raise ValueError(
             f"the key {'holds NUL' if name else 'is empty'} (expected some text without NUL)",
@@ -560,7 +585,7 @@ def document_command(name: str, prefix: str, key: str, *words: str) -> Command:
         raise TypeError(f"the key is {type(key).__name__} (expected text)")
     return (
         name,
-        prefix.encode() + utf8("the key", key),
+        prefix.encode() + utf8(key, "key"),
         *(word.encode() for word in words),
     )
 
@@ -575,7 +600,7 @@ def encode_text(
     if value is None:
         return None
     if isinstance(value, str):
-        text = utf8(f"field {field!r}: the text", value)
+        text = utf8(value, "text", field)
     elif isinstance(value, bytes):
         text = bytes(value)
     elif isinstance(value, bool | np.bool_):
@@ -867,23 +892,16 @@ def encode_json(field: str, value: Any) -> bytes | None:
     """
     if value is None:
         return None
-    return json_bytes(
-        f"field {field!r}",
-        dict(value) if isinstance(value, Mapping) else value,
-    )
-
-
-def json_bytes(where: str, value: Any) -> bytes:
-    """Compact JSON in UTF-8; raises as `encode_json`, with `where` before the message."""
+    plain = dict(value) if isinstance(value, Mapping) else value
     try:
-        text = COMPACT.encode(value)
+        text = COMPACT.encode(plain)
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+        raise ValueError(f"field {field!r}: {error}") from error
     except RecursionError:
         raise ValueError(
-            f"{where}: arrays and objects lie too deep in each other (expected less deep JSON)",
+            f"field {field!r}: arrays and objects lie too deep in each other (expected less deep JSON)",
         ) from None
-    return utf8(f"{where}: the JSON", text)
+    return utf8(text, "JSON", field)
 
 
 def check_metadata(metadata: Any) -> None:
@@ -928,7 +946,11 @@ def json_set_command(
             for name in path[:-1]:
                 parent = parent.setdefault(name, {})
             parent[path[-1]] = value
-    text = json_bytes("the document cannot be stored", document)
+    try:
+        text = utf8(COMPACT.encode(document), "document")
+    except RecursionError:
+        text = b""
+        check_json(document, JSON_DEPTH_MAX)
     # Both are rare, and can be ruled out fast.
     is_deep = text.count(b"[") + text.count(b"{") > JSON_DEPTH_MAX
     if is_deep or MANY_DIGITS.search(text) is not None:
@@ -956,6 +978,562 @@ def check_json(value: Any, depth: int) -> None:
 def as_str(value: Any) -> str:
     """A text of a reply; bytes that are no UTF-8 are replaced."""
     return str(value, "utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+# What the server takes texts apart at; a backslash before one of them makes it a part of a word.
+WORD_ENDS: Final = frozenset(string.punctuation) - {"_", "\\"} | {" ", "\t"}
+
+
+# The words that an index leaves out where its spec does not say which.
+STOP_WORDS: Final = frozenset(
+    {
+        *("a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in"),
+        *("into", "is", "it", "no", "not", "of", "on", "or", "such", "that", "the"),
+        *(
+            "their",
+            "then",
+            "there",
+            "these",
+            "they",
+            "this",
+            "to",
+            "was",
+            "will",
+            "with",
+        ),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A value of a condition, which travels beside the query."""
+
+    value: bytes | float
+
+
+class Where:
+    """A condition that a document meets or does not. `&`, `|` and `~` make new ones of it.
+
+    Python's own `and`, `or`, `not`, `in` and chained comparisons cannot, since they ask for the truth of
+    their parts: that raises TypeError.
+
+    Args:
+        parts: The text of a query, with values where parameters go.
+        goes_first: It belongs before others, as the text of a query has them; see `join_conditions`.
+    """
+
+    __slots__ = ("between", "conditions", "goes_first", "parts")
+
+    def __init__(
+        self,
+        *parts: str | Parameter,
+        goes_first: bool = False,
+    ) -> None:
+        self.parts = parts
+        self.goes_first = goes_first
+        # Those that `between` joins in `parts`.
+        self.conditions: tuple[Where, ...] = (self,)
+        self.between = ""
+
+    def __and__(self, other: Where) -> Where:
+        if not isinstance(other, Where):
+            return NotImplemented
+        return join_conditions((self, other), " ")
+
+    def __or__(self, other: Where) -> Where:
+        if not isinstance(other, Where):
+            return NotImplemented
+        return join_conditions((self, other), " | ")
+
+    def __invert__(self) -> Where:
+        return Where("(-(", *self.parts, "))", goes_first=self.goes_first)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            "a condition is neither true nor false (expected &, | and ~ between conditions in parentheses);"
+            " Python's and, or, not, in, and chains such as 1 < field < 5, do not work on them",
+        )
+
+    def __repr__(self) -> str:
+        return f"<Where {self.render(repr)}>"
+
+    def render(self, parameter: Callable[[bytes | float], str]) -> str:
+        """The text of the condition; `parameter` takes a value and gives the text that stands for it."""
+        texts = []
+        for part in self.parts:
+            texts.append(part if isinstance(part, str) else parameter(part.value))
+        return f"({''.join(texts)})"
+
+
+def join_conditions(conditions: Iterable[Where], between: str) -> Where:
+    """Conditions with `between` between them; those that it joins already stand beside each other.
+
+    RediSearch 2.10 refuses to look for an empty text behind a tag that is not INDEXEMPTY, so that goes first.
+    """
+    flattened: list[Where] = []
+    for where in conditions:
+        flattened += where.conditions if where.between == between else (where,)
+    flattened.sort(key=lambda where: not where.goes_first)
+    parts: list[str | Parameter] = []
+    for where in flattened:
+        parts += [between] if parts else []
+        parts += ["(", *where.parts, ")"] if where.between else where.parts
+    joined = Where(*parts, goes_first=flattened[0].goes_first)
+    if len(flattened) > 1:
+        joined.conditions, joined.between = tuple(flattened), between
+    return joined
+
+
+def flat(values: Iterable[Any]) -> list[Any]:
+    """Values, and those in lists and the like among them."""
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+            found += value
+        else:
+            found.append(value)
+    return found
+
+
+def attribute_text(name: str) -> str:
+    """An attribute as the text of a query names it."""
+    return "@" + re.sub(r"([\x00-\x7f])(?<!\w)", r"\\\1", name)
+
+
+def word_parameter(word: str) -> bytes:
+    """A word as a parameter; the server takes a backslash there for an escape."""
+    return word.replace("\\", "\\\\").encode()
+
+
+def word_list(field: str, value: str) -> list[str]:
+    """The words of a text, as the server makes them of a text that is stored.
+
+    Raises:
+        ValueError: It is no text, or holds a control character, which the server leaves out: words on either
+            side of a line break become one.
+    """
+    if not isinstance(value, str):
+        raise ValueError(
+            f"the condition on {field} has {type(value).__name__} (expected text)",
+        )
+    text = as_str(encode_text(field, value))
+    words = [""]
+    was_backslash = False
+    for char in text:
+        if char != "\t" and (char < " " or char == "\x7f"):
+            raise ValueError(
+                f"the condition on {field} has the value {text!r} (expected no control characters; blanks"
+                " between words)",
+            )
+        if char == "\\" and not was_backslash:
+            was_backslash = True
+            continue
+        if char in WORD_ENDS and not was_backslash:
+            words.append("")
+        else:
+            words[-1] += char.lower() if char.isascii() else char
+        was_backslash = False
+    return [word for word in words if word]
+
+
+# Characters that the prefix of a word needs: with fewer the server finds nothing, and does not say so.
+PREFIX_LENGTH: Final = 2
+
+
+class Field:
+    """A field of an index; its kind says which conditions it knows.
+
+    Args:
+        name: Its attribute in the index.
+        index_missing: The index knows which documents lack it.
+        index_empty: The index knows which documents hold it as an empty text.
+    """
+
+    __slots__ = ("_empty", "_missing", "_text", "attribute")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        index_missing: bool = False,
+        index_empty: bool = False,
+    ) -> None:
+        self.attribute = name
+        self._text = attribute_text(name)
+        self._missing = index_missing
+        self._empty = index_empty
+
+    def missing(self) -> Where:
+        """The document does not have the field. A null in a JSON document is a value.
+
+        Raises:
+            ValueError: The spec does not have the index look after that.
+        """
+        if not self._missing:
+            raise ValueError(
+                f"the index does not know which documents lack {self.attribute} (expected index_missing: true"
+                " in the spec of the field)",
+            )
+        return Where(f"ismissing({self._text})")
+
+    def present(self) -> Where:
+        """The document has the field, which may be empty: the opposite of `missing`.
+
+        Raises:
+            ValueError: The spec does not have the index look after that.
+        """
+        return ~self.missing()
+
+    def __eq__(self, other: object) -> Any:
+        self._refuse("==")
+
+    def __ne__(self, other: object) -> Any:
+        self._refuse("!=")
+
+    def __lt__(self, other: Any) -> Any:
+        self._refuse("<")
+
+    def __le__(self, other: Any) -> Any:
+        self._refuse("<=")
+
+    def __gt__(self, other: Any) -> Any:
+        self._refuse(">")
+
+    def __ge__(self, other: Any) -> Any:
+        self._refuse(">=")
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            f"the field {self.attribute} is neither true nor false (expected a condition on it)",
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.attribute}>"
+
+    def _refuse(self, operator: str) -> NoReturn:
+        known = [name for name in dir(self) if name[0] != "_" and name != "attribute"]
+        raise TypeError(
+            f"{self.attribute} is a {type(self).__name__} field, which knows no {operator} (expected one of"
+            f" {', '.join(known)})",
+        )
+
+    def _check_empty(self) -> None:
+        if not self._empty:
+            raise ValueError(
+                f"the index does not know which documents hold {self.attribute} as an empty text (expected"
+                " index_empty: true in the spec of the field)",
+            )
+
+
+class Tag(Field):
+    """A field of labels. A document meets a condition if one of its labels does.
+
+    Args:
+        name: Its attribute in the index.
+        separator: What stored texts are split at; empty: a text is one label, blanks at its ends included.
+        index_missing: The index knows which documents lack it.
+        index_empty: The index knows which documents hold an empty label.
+    """
+
+    __slots__ = ("_separator",)
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        separator: str = ",",
+        index_missing: bool = False,
+        index_empty: bool = False,
+    ) -> None:
+        super().__init__(name, index_missing=index_missing, index_empty=index_empty)
+        self._separator = separator
+
+    def __eq__(self, label: object) -> Where:  # type: ignore[override]
+        return self._holds([label])
+
+    def __ne__(self, label: object) -> Where:  # type: ignore[override]
+        return ~self._holds([label])
+
+    __hash__ = Field.__hash__
+
+    def any_of(self, *labels: str | Iterable[str]) -> Where:
+        """The document has at least one of these labels.
+
+        Raises:
+            ValueError: There are no labels, or one cannot be stored.
+        """
+        return self._holds(flat(labels))
+
+    def none_of(self, *labels: str | Iterable[str]) -> Where:
+        """The document has none of these labels.
+
+        Raises:
+            ValueError: There are no labels, or one cannot be stored.
+        """
+        return ~self._holds(flat(labels))
+
+    def empty(self) -> Where:
+        """The document holds an empty label.
+
+        Raises:
+            ValueError: The spec does not have the index look after that.
+        """
+        self._check_empty()
+        return Where(f"{self._text}:{{", Parameter(b""), "}")
+
+    def _holds(self, labels: Iterable[object]) -> Where:
+        parts: list[str | Parameter] = []
+        for label in labels:
+            value = tag_parameter(self.attribute, label, self._separator)
+            parts += (" | " if parts else f"{self._text}:{{", Parameter(value))
+        if not parts:
+            raise ValueError(
+                f"the condition on {self.attribute} has no labels (expected at least one)",
+            )
+        return Where(*parts, "}")
+
+
+class Numeric(Field):
+    """A field of doubles; an integer beyond 2**53 is compared as the double next to it, as it is indexed."""
+
+    __slots__ = ()
+
+    def __eq__(self, number: object) -> Where:  # type: ignore[override]
+        return self._is(number)
+
+    def __ne__(self, number: object) -> Where:  # type: ignore[override]
+        return ~self._is(number)
+
+    __hash__ = Field.__hash__
+
+    def __lt__(self, number: float) -> Where:
+        return self._lies("", -math.inf, "(", number)
+
+    def __le__(self, number: float) -> Where:
+        return self._lies("", -math.inf, "", number)
+
+    def __gt__(self, number: float) -> Where:
+        return self._lies("(", number, "", math.inf)
+
+    def __ge__(self, number: float) -> Where:
+        return self._lies("", number, "", math.inf)
+
+    def between(self, smallest: float, largest: float) -> Where:
+        """The number lies between the two, both included.
+
+        Raises:
+            ValueError: One is no number, or they are the wrong way round.
+        """
+        return self._lies("", smallest, "", largest)
+
+    def any_of(self, *numbers: float | Iterable[float]) -> Where:
+        """The number is one of these.
+
+        Raises:
+            ValueError: There are no numbers, or one is not finite.
+        """
+        found = [self._is(number) for number in flat(numbers)]
+        if not found:
+            raise ValueError(
+                f"the condition on {self.attribute} has no numbers (expected at least one)",
+            )
+        return join_conditions(found, " | ")
+
+    def none_of(self, *numbers: float | Iterable[float]) -> Where:
+        """The number is none of these.
+
+        Raises:
+            ValueError: There are no numbers, or one is not finite.
+        """
+        return ~self.any_of(*numbers)
+
+    def _is(self, number: Any) -> Where:
+        return self._lies("", number, "", number)
+
+    def _lies(self, after: str, low: Any, before: str, high: Any) -> Where:
+        lowest, highest = (
+            number_parameter(self.attribute, low),
+            number_parameter(self.attribute, high),
+        )
+        if lowest > highest or lowest == math.inf or highest == -math.inf:
+            raise ValueError(
+                f"the condition on {self.attribute} is from {low} to {high} (expected finite numbers, the"
+                " smallest first)",
+            )
+        return Where(
+            f"{self._text}:[{after}",
+            Parameter(lowest),
+            f" {before}",
+            Parameter(highest),
+            "]",
+        )
+
+
+class Text(Field):
+    """A field of words.
+
+    The server takes texts apart at blanks and ASCII punctuation other than `_`, folds ASCII letters, and
+    leaves the stop words out. What is asked for is treated alike. Words are found as they are, not by their
+    stems: servers know stems neither behind a `~` nor beside a search for the nearest vectors.
+
+    Args:
+        name: Its attribute in the index.
+        stop_words: The words that the index leaves out.
+        index_missing: The index knows which documents lack it.
+        index_empty: The index knows which documents hold an empty text.
+    """
+
+    __slots__ = ("_stop_words",)
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        stop_words: Iterable[str] = STOP_WORDS,
+        index_missing: bool = False,
+        index_empty: bool = False,
+    ) -> None:
+        super().__init__(name, index_missing=index_missing, index_empty=index_empty)
+        self._stop_words = frozenset(stop_words)
+
+    def words(self, text: str) -> Where:
+        """The document has all words of `text`, in any order.
+
+        Raises:
+            ValueError: There is no word among them that the index knows of, or a control character.
+        """
+        return join_conditions(map(self._has, self._split(text)), " ")
+
+    def phrase(self, text: str) -> Where:
+        """The document has the words of `text` as they are, one after the other, leaving stop words aside.
+
+        A server may take the words for a phrase that stands together in another field of the document only.
+
+        Raises:
+            ValueError: There is no word among them that the index knows of, one stands twice in a row, which
+                servers take for once, or it holds a control character or a backslash.
+        """
+        words = self._split(text)
+        if "\\" in text:
+            raise ValueError(
+                f"the phrase {text!r} holds a backslash (expected words)",
+            )
+        if any(map(str.__eq__, words, words[1:])):
+            raise ValueError(
+                f"the phrase {text!r} has a word twice in a row (expected it once)",
+            )
+        # There are no parameters between quotes; these words hold no character of the query's language.
+        return Where(f'{self._text}:("{" ".join(words)}")')
+
+    def prefix(self, text: str) -> Where:
+        """The document has a word that begins with `text`, of which the server tries 200.
+
+        A word that was stored with capitals outside of ASCII is not found.
+
+        Raises:
+            ValueError: It is not the beginning of one word; or it has fewer than two characters, or capitals
+                outside of ASCII or ß, with which servers find nothing.
+        """
+        words = word_list(self.attribute, text)
+        if len(words) != 1 or len(words[0]) < PREFIX_LENGTH:
+            raise ValueError(
+                f"the prefix for {self.attribute} is {text!r} (expected {PREFIX_LENGTH} or more characters of"
+                " one word)",
+            )
+        if words[0] != words[0].casefold():
+            raise ValueError(
+                f"the prefix for {self.attribute} is {text!r} (expected small letters outside of ASCII, and"
+                " no ß, since servers find nothing else)",
+            )
+        return Where(f"{self._text}:(", Parameter(word_parameter(words[0])), "*)")
+
+    def empty(self) -> Where:
+        """The document holds an empty text.
+
+        Raises:
+            ValueError: The spec does not have the index look after that.
+        """
+        self._check_empty()
+        return Where(f"{self._text}:(", Parameter(b""), ")", goes_first=True)
+
+    def _has(self, word: str) -> Where:
+        if WORD_ENDS.isdisjoint(word) and "\\" not in word:
+            # Between quotes servers look for no words of the same stem.
+            return Where(f'{self._text}:("{word}")')
+        return Where(f"{self._text}:(", Parameter(word_parameter(word)), ")")
+
+    def _split(self, text: str) -> list[str]:
+        found = word_list(self.attribute, text)
+        words = [word for word in found if word not in self._stop_words]
+        if not words:
+            raise ValueError(
+                f"the condition on {self.attribute} is {text!r} (expected a word that is no stop word)",
+            )
+        return words
+
+
+class Geo(Field):
+    """A field of points."""
+
+    __slots__ = ()
+
+    def within(
+        self,
+        longitude: float,
+        latitude: float,
+        radius: float,
+        unit: Literal["m", "km", "mi", "ft"] = "km",
+    ) -> Where:
+        """The point is at most `radius` away from this one, which is given in degrees.
+
+        Servers miss points where the circle comes near a pole.
+
+        Raises:
+            ValueError: The point is out of range, the radius not above 0, or the unit not known.
+        """
+        point = encode_point(self.attribute, (longitude, latitude)) or b""
+        distance = real_number(f"the radius for {self.attribute}", radius)
+        if not 0 < distance < math.inf:
+            raise ValueError(
+                f"the radius for {self.attribute} is {radius} (expected a finite number above 0)",
+            )
+        if unit not in ("m", "km", "mi", "ft"):
+            raise ValueError(
+                f"the unit for {self.attribute} is {unit!r} (expected m, km, mi or ft)",
+            )
+        east, _, north = point.partition(b",")
+        place = (Parameter(east), " ", Parameter(north), " ", Parameter(distance))
+        return Where(f"{self._text}:[", *place, f" {unit}]")
+
+
+class GeoShape(Field):
+    """A field of shapes. One to compare with is well-known text: `POLYGON((0 0, 0 1, 1 1, 0 0))`."""
+
+    __slots__ = ()
+
+    def within(self, shape: str) -> Where:
+        """The stored shape lies within this one."""
+        return self._relates("WITHIN", shape)
+
+    def contains(self, shape: str) -> Where:
+        """The stored shape contains this one."""
+        return self._relates("CONTAINS", shape)
+
+    def intersects(self, shape: str) -> Where:
+        """The stored shape and this one have points in common."""
+        return self._relates("INTERSECTS", shape)
+
+    def disjoint(self, shape: str) -> Where:
+        """The stored shape and this one have no point in common."""
+        return self._relates("DISJOINT", shape)
+
+    def _relates(self, relation: str, shape: str) -> Where:
+        text = encode_shape(self.attribute, shape) or b""
+        return Where(f"{self._text}:[{relation} ", Parameter(text), "]")
 
 
 # The name under which queries return a distance.
@@ -1039,7 +1617,7 @@ class Filters:
         if wanted is None:
             return
         bounds: list[Any] = []
-        if not isinstance(wanted, str | bytes | Mapping | Set):
+        if not isinstance(wanted, str | bytes | Mapping | set | frozenset):
             with contextlib.suppress(TypeError):
                 bounds = list(itertools.islice(wanted, 3))
         if len(bounds) != 2:
@@ -1057,6 +1635,17 @@ class Filters:
         self.clauses.append(
             f"@{said or field}:[{self._param(smallest)} {self._param(largest)}]",
         )
+
+    def where(self, wanted: Where | None) -> None:
+        """The document meets this condition."""
+        if wanted is None:
+            return
+        if not isinstance(wanted, Where):
+            raise TypeError(
+                f"where is {type(wanted).__name__} (expected a condition on fields, such as field == value)",
+            )
+        # Before others, as `join_conditions` says.
+        self.clauses.insert(0, wanted.render(self._param))
 
     def _param(self, value: bytes | float) -> str:
         name = f"filter_{len(self.params) // 2}"
@@ -1609,6 +2198,7 @@ class Index:
         ef_runtime: int | None = None,
         *,
         conditions: Conditions | None = None,
+        where: Where | None = None,
     ) -> Search:
         """The search for the `knn_k` documents whose vector `field` is nearest to `query`.
 
@@ -1623,7 +2213,7 @@ class Index:
             ef_runtime = whole_number("ef_runtime", ef_runtime, WHOLE_MAX)
             own = (*own, "ef_runtime", ef_runtime)
             options = " EF_RUNTIME $ef_runtime"
-        filters = self._filters(conditions)
+        filters = self._filters(conditions, where)
         nearest = f"[KNN $knn_k @{self.asked(field)} $query_vec{options} AS {DISTANCE}]"
         params = ("query_vec", vector.to_blob(query), *own, *filters.params)
         query_text = f"{filters.query}=>{nearest}"
@@ -1632,12 +2222,13 @@ class Index:
     def knn_many(
         self,
         field: str,
-        queries: Iterable[Vector],
+        queries: Vectors,
         knn_k: int,
         timeout_ms: int | None,
         ef_runtime: int | None = None,
         *,
         conditions: Conditions | None = None,
+        where: Where | None = None,
     ) -> Sequence[Search]:
         """The search of `knn` for each of several vectors.
 
@@ -1646,7 +2237,10 @@ class Index:
         """
         check_many("queries", queries)
         rest = (knn_k, timeout_ms, ef_runtime)
-        return [self.knn(field, one, *rest, conditions=conditions) for one in queries]
+        return [
+            self.knn(field, one, *rest, conditions=conditions, where=where)
+            for one in queries
+        ]
 
     def range(
         self,
@@ -1657,6 +2251,7 @@ class Index:
         timeout_ms: int | None,
         *,
         conditions: Conditions | None = None,
+        where: Where | None = None,
     ) -> Search:
         """The search for the documents that score at least `min_score`, at most `limit` of them.
 
@@ -1665,14 +2260,18 @@ class Index:
         """
         limit = whole_number("limit", limit, RESULTS_MAX)
         vector = self.vectors[field]
-        filters = self._filters(conditions)
+        filters = self._filters(conditions, where)
         within = f"@{self.asked(field)}:[VECTOR_RANGE $radius $query_vec]"
         filters.clauses.insert(0, f"{within}=>{{$YIELD_DISTANCE_AS: {DISTANCE}}}")
         own = ("query_vec", vector.to_blob(query), "radius", vector.radius(min_score))
         params = (*own, *filters.params)
         return self._search(vector, filters.query, params, limit, timeout_ms)
 
-    def _filters(self, conditions: Conditions | None) -> Filters:
+    def _filters(
+        self,
+        conditions: Conditions | None,
+        where: Where | None,
+    ) -> Filters:
         filters = Filters()
         for name, wanted in (conditions or {}).items():
             labels = self.filters[name]
@@ -1680,6 +2279,7 @@ class Index:
                 filters.number(name, wanted, self.asked(name))
             else:
                 filters.tag(name, wanted, labels, self.asked(name))
+        filters.where(where)
         return filters
 
 
@@ -1806,6 +2406,23 @@ def profile_warnings(profile: Any) -> Iterator[str]:
                     yield as_str(text)
 
 
+# The shortest time to live in seconds, and the longest: a hundred years.
+MILLISECOND: Final = 0.001
+
+
+LONGEST_TTL: Final = 100 * 366 * 86400.0
+
+
+# Lua: each command as the number of its words and these.
+ONE_BY_ONE: Final = """
+local at = 1
+while at <= #ARGV do
+  local count = tonumber(ARGV[at])
+  redis.call(unpack(ARGV, at + 1, at + count))
+  at = at + count + 1
+end
+"""
+
 # Replies come as bytes from any client: a vector is no text, and a text may be stored in UTF-8 whatever
 # encoding a client decodes with.
 AS_BYTES: Final = {NEVER_DECODE: True}
@@ -1837,17 +2454,53 @@ def pipelined_blocking(
     return pipeline.execute(raise_on_error=raise_on_error)
 
 
-async def store(redis: AsyncRedis, commands: Sequence[Command]) -> None:
-    """Send the commands that store one document."""
-    if len(commands) == 1:
+def expiry_command(document_id: str | bytes | float, ttl: float) -> Command:
+    """PEXPIRE of a document in `ttl` seconds; PERSIST where that is infinity.
+
+    Raises:
+        ValueError: `ttl` is no number of at least a millisecond, or none that a server takes.
+    """
+    seconds = real_number("ttl", ttl)
+    if seconds == math.inf:
+        return ("PERSIST", document_id)
+    if not MILLISECOND <= seconds <= LONGEST_TTL:
+        raise ValueError(
+            f"ttl is {ttl} (expected seconds, from {MILLISECOND} to {LONGEST_TTL:.0f}, or infinity)",
+        )
+    return ("PEXPIRE", document_id, round(seconds * 1000))
+
+
+def expiring_command(commands: Sequence[Command], ttl: float) -> Command:
+    """Commands on one document and its expiry as one command: a transaction would go on behind an error."""
+    words: list[str | bytes | int | float] = []
+    for command in (*commands, expiry_command(commands[0][1], ttl)):
+        words += (len(command), *command)
+    return ("EVAL", ONE_BY_ONE, 1, commands[0][1], *words)
+
+
+async def store(
+    redis: AsyncRedis,
+    commands: Sequence[Command],
+    ttl: float | None = None,
+) -> None:
+    """Send the commands that store one document; with a `ttl`, they and its expiry are one."""
+    if ttl is not None:
+        await redis.execute_command(*expiring_command(commands, ttl))
+    elif len(commands) == 1:
         await redis.execute_command(*commands[0])
     else:
         await pipelined(redis, commands)
 
 
-def store_blocking(redis: BlockingRedis, commands: Sequence[Command]) -> None:
+def store_blocking(
+    redis: BlockingRedis,
+    commands: Sequence[Command],
+    ttl: float | None = None,
+) -> None:
     """The blocking twin of `store`."""
-    if len(commands) == 1:
+    if ttl is not None:
+        redis.execute_command(*expiring_command(commands, ttl))
+    elif len(commands) == 1:
         redis.execute_command(*commands[0])
     else:
         pipelined_blocking(redis, commands)
@@ -1855,7 +2508,7 @@ def store_blocking(redis: BlockingRedis, commands: Sequence[Command]) -> None:
 
 async def store_many(
     redis: AsyncRedis,
-    items: Iterable[T] | AsyncIterable[T],
+    items: Items[T],
     encode: Callable[[T], Sequence[Command]],
     key_name: str,
     batch_size: int,
@@ -1887,7 +2540,7 @@ def store_many_blocking(
     return work.report
 
 
-async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+async def each(items: Items[T]) -> AsyncIterator[T]:
     """The items of any iterable, asynchronous or not."""
     if isinstance(items, AsyncIterable):
         async for item in items:
@@ -2095,3 +2748,355 @@ def redisearch_index_doc_count_blocking(redis: BlockingRedis, index_name: str) -
         logger.debug("FT.INFO of %s failed", index_name, exc_info=True)
         return -1
     return doc_count(reply)
+
+
+# Documents that one reply of a cursor names, and one pipeline reads or deletes.
+WALK_BATCH: Final = 500
+
+
+# An answer that was cut short could not be told from a whole one under RESP2, and a count is never short.
+NO_TIME_LIMIT: Final = ("TIMEOUT", 0, "DIALECT", 2)
+
+
+def condition_words(where: Where | None) -> Command:
+    """A condition as the words of a command: the query, and its parameters."""
+    filters = Filters()
+    filters.where(where)
+    params = ("PARAMS", len(filters.params), *filters.params) if filters.params else ()
+    return (filters.query, *params)
+
+
+def count_command(index: Index, where: Where | None) -> Command:
+    """FT.SEARCH that counts the documents that meet a condition."""
+    query, *params = condition_words(where)
+    words = ("FT.SEARCH", index.name, query, *params, "LIMIT", 0, 0)
+    return as_bytes((*words, *NO_TIME_LIMIT))
+
+
+def list_command(
+    index: Index,
+    where: Where | None,
+    *,
+    sort_by: Field | None,
+    descending: bool,
+    offset: int,
+    limit: int,
+) -> Command:
+    """FT.SEARCH for the ids of some of the documents that meet a condition.
+
+    Raises:
+        ValueError: `limit` is less than 1, or `offset` less than 0.
+        TypeError: `sort_by` is no field with an order.
+    """
+    limit = whole_number("limit", limit, RESULTS_MAX)
+    start = whole_number("offset", offset, RESULTS_MAX) if offset else 0
+    query, *params = condition_words(where)
+    order: Command = ()
+    if sort_by is not None:
+        if not isinstance(sort_by, Tag | Numeric | Text):
+            raise TypeError(
+                f"sort_by is {sort_by!r} (expected a tag, numeric or text field of the index)",
+            )
+        order = ("SORTBY", sort_by.attribute, "DESC" if descending else "ASC")
+    words = ("FT.SEARCH", index.name, query, *params, "NOCONTENT", *order)
+    return as_bytes((*words, "LIMIT", start, limit, *NO_TIME_LIMIT))
+
+
+def walk_command(index: Index, where: Where | None) -> Command:
+    """FT.AGGREGATE with a cursor over the ids of all documents that meet a condition."""
+    query, *params = condition_words(where)
+    words = ("FT.AGGREGATE", index.name, query, *params, "LOAD", 1, "@__key")
+    words = (*words, "WITHCURSOR", "COUNT", WALK_BATCH)
+    return as_bytes((*words, *NO_TIME_LIMIT))
+
+
+def check_whole(reply: Mapping[Any, Any]) -> None:
+    """Raise SearchWarning where the server says that its answer is not whole."""
+    text = "; ".join(dict.fromkeys(warnings_of(reply)))
+    if text:
+        raise search_warning(text)
+
+
+def total_of(reply: Any) -> int:
+    """How many documents a reply of FT.SEARCH says that there are."""
+    if isinstance(reply, Mapping):
+        check_whole(reply)
+        return int(value_of(reply, "total_results") or 0)
+    return int(reply[0])
+
+
+def ids_of(reply: Any) -> list[Any]:
+    """The ids in a reply of FT.SEARCH without content."""
+    if isinstance(reply, Mapping):
+        check_whole(reply)
+        return [value_of(result, "id") for result in value_of(reply, "results") or ()]
+    return list(reply[1:])
+
+
+def walked(reply: Any) -> tuple[list[Any], int]:
+    """The ids in a reply of a cursor, and the cursor; 0 where it is at its end."""
+    found, cursor = reply
+    if isinstance(found, Mapping):
+        check_whole(found)
+        results = value_of(found, "results") or ()
+        rows = [value_of(result, "extra_attributes") for result in results]
+        ids = [value_of(row, "__key") for row in rows if row]
+    else:
+        # A document that went away meanwhile has nothing in its row.
+        ids = [row[1] for row in found[1:] if row]
+    return [name for name in ids if name is not None], int(cursor)
+
+
+def keys_of(index: Index, ids: Sequence[Any]) -> list[str]:
+    """The keys in ids of documents."""
+    return [index.key_of(as_str(name)) for name in ids]
+
+
+def documents_of(
+    index: Index,
+    keys: Sequence[str],
+    replies: Sequence[Any],
+    read: ReadDocument[T],
+) -> list[T]:
+    """The documents in replies to `get_command`, without those that went away meanwhile."""
+    found = []
+    for key, reply in zip(keys, replies, strict=True):
+        document = None if reply is None else index.document(key, reply, read)
+        if document is not None:
+            found.append(document)
+    return found
+
+
+def note_lost(index: Index, error: Exception) -> None:
+    """Raise the error of a search, or log it where the index is told to be empty then."""
+    if index.on_error == "raise":
+        raise error
+    logger.debug("A search of %s failed", index.name, exc_info=error)
+
+
+async def count(redis: AsyncRedis, index: Index, where: Where | None) -> int:
+    """How many documents meet a condition."""
+    try:
+        return total_of(
+            await redis.execute_command(*count_command(index, where), **AS_BYTES)
+        )
+    except RedisError as error:
+        note_lost(index, error)
+        return 0
+
+
+def count_blocking(redis: BlockingRedis, index: Index, where: Where | None) -> int:
+    """The blocking twin of `count`."""
+    try:
+        return total_of(redis.execute_command(*count_command(index, where), **AS_BYTES))
+    except RedisError as error:
+        note_lost(index, error)
+        return 0
+
+
+async def get_each(
+    redis: AsyncRedis,
+    index: Index,
+    ids: Sequence[Any],
+    read: ReadDocument[T],
+) -> list[T]:
+    """The documents with these ids, in one round trip."""
+    keys = keys_of(index, ids)
+    pipeline = redis.pipeline(transaction=False)
+    for key in keys:
+        pipeline.execute_command(*index.get_command(key), **AS_BYTES)
+    return documents_of(index, keys, await pipeline.execute(), read)
+
+
+def get_each_blocking(
+    redis: BlockingRedis,
+    index: Index,
+    ids: Sequence[Any],
+    read: ReadDocument[T],
+) -> list[T]:
+    """The blocking twin of `get_each`."""
+    keys = keys_of(index, ids)
+    pipeline = redis.pipeline(transaction=False)
+    for key in keys:
+        pipeline.execute_command(*index.get_command(key), **AS_BYTES)
+    return documents_of(index, keys, pipeline.execute(), read)
+
+
+async def list_documents(
+    redis: AsyncRedis,
+    index: Index,
+    read: ReadDocument[T],
+    where: Where | None,
+    *,
+    sort_by: Field | None,
+    descending: bool,
+    offset: int,
+    limit: int,
+) -> list[T]:
+    """Some of the documents that meet a condition."""
+    command = list_command(
+        index,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+    try:
+        ids = ids_of(await redis.execute_command(*command, **AS_BYTES))
+        return await get_each(redis, index, ids, read)
+    except RedisError as error:
+        note_lost(index, error)
+        return []
+
+
+def list_documents_blocking(
+    redis: BlockingRedis,
+    index: Index,
+    read: ReadDocument[T],
+    where: Where | None,
+    *,
+    sort_by: Field | None,
+    descending: bool,
+    offset: int,
+    limit: int,
+) -> list[T]:
+    """The blocking twin of `list_documents`."""
+    command = list_command(
+        index,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+    try:
+        ids = ids_of(redis.execute_command(*command, **AS_BYTES))
+        return get_each_blocking(redis, index, ids, read)
+    except RedisError as error:
+        note_lost(index, error)
+        return []
+
+
+async def walk_ids(
+    redis: AsyncRedis,
+    index: Index,
+    command: Command,
+) -> AsyncGenerator[list[Any], None]:
+    """The ids that a cursor gives, in batches. A cursor that the server lost is an error, not the end."""
+    cursor = 0
+    try:
+        reply = await redis.execute_command(*command, **AS_BYTES)
+        while True:
+            ids, cursor = walked(reply)
+            yield ids
+            if not cursor:
+                return
+            reply = await redis.execute_command(
+                "FT.CURSOR", "READ", index.name, cursor, **AS_BYTES
+            )
+    finally:
+        if cursor:
+            with contextlib.suppress(RedisError):
+                await redis.execute_command(
+                    "FT.CURSOR", "DEL", index.name, cursor, **AS_BYTES
+                )
+
+
+def walk_ids_blocking(
+    redis: BlockingRedis,
+    index: Index,
+    command: Command,
+) -> Generator[list[Any], None, None]:
+    """The blocking twin of `walk_ids`."""
+    cursor = 0
+    try:
+        reply = redis.execute_command(*command, **AS_BYTES)
+        while True:
+            ids, cursor = walked(reply)
+            yield ids
+            if not cursor:
+                return
+            reply = redis.execute_command(
+                "FT.CURSOR", "READ", index.name, cursor, **AS_BYTES
+            )
+    finally:
+        if cursor:
+            with contextlib.suppress(RedisError):
+                redis.execute_command(
+                    "FT.CURSOR", "DEL", index.name, cursor, **AS_BYTES
+                )
+
+
+async def walk(
+    redis: AsyncRedis,
+    index: Index,
+    read: ReadDocument[T],
+    where: Where | None,
+) -> AsyncIterator[T]:
+    """All documents that meet a condition; errors are raised whatever the index says: some were given."""
+    walking = walk_ids(redis, index, walk_command(index, where))
+    async with contextlib.aclosing(walking):
+        async for ids in walking:
+            for document in await get_each(redis, index, ids, read):
+                yield document
+
+
+def walk_blocking(
+    redis: BlockingRedis,
+    index: Index,
+    read: ReadDocument[T],
+    where: Where | None,
+) -> Iterator[T]:
+    """The blocking twin of `walk`."""
+    walking = walk_ids_blocking(redis, index, walk_command(index, where))
+    with contextlib.closing(walking):
+        for ids in walking:
+            yield from get_each_blocking(redis, index, ids, read)
+
+
+def check_deletion(where: Where | None, everything: bool) -> None:
+    """Raise ValueError unless it is plain what to delete: what meets a condition, or everything."""
+    if (where is None) is not everything:
+        raise ValueError(
+            f"where is {where!r} and everything is {everything} (expected a condition, or everything=True"
+            " and no condition, which deletes all documents of the index)",
+        )
+
+
+async def delete_where(
+    redis: AsyncRedis,
+    index: Index,
+    where: Where | None,
+    everything: bool,
+) -> int:
+    """Delete the documents that meet a condition, and say how many they were."""
+    check_deletion(where, everything)
+    deleted = 0
+    walking = walk_ids(redis, index, walk_command(index, where))
+    async with contextlib.aclosing(walking):
+        async for ids in walking:
+            pipeline = redis.pipeline(transaction=False)
+            for name in ids:
+                pipeline.execute_command("DEL", name)
+            deleted += sum(await pipeline.execute())
+    return deleted
+
+
+def delete_where_blocking(
+    redis: BlockingRedis,
+    index: Index,
+    where: Where | None,
+    everything: bool,
+) -> int:
+    """The blocking twin of `delete_where`."""
+    check_deletion(where, everything)
+    deleted = 0
+    walking = walk_ids_blocking(redis, index, walk_command(index, where))
+    with contextlib.closing(walking):
+        for ids in walking:
+            pipeline = redis.pipeline(transaction=False)
+            for name in ids:
+                pipeline.execute_command("DEL", name)
+            deleted += sum(pipeline.execute())
+    return deleted

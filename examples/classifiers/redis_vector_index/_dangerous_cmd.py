@@ -11,14 +11,25 @@ angle.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._core import AsyncRedis, Command, StoreReport, TagFilter, Vector
+from ._core import (
+    AsyncRedis,
+    Command,
+    Field,
+    Items,
+    StoreReport,
+    Tag,
+    TagFilter,
+    Vector,
+    Vectors,
+    Where,
+)
 
 # What is queried: an alias, so that the index behind it can be rebuilt.
 DANGEROUS_CMD_EMB_INDEX: Final = "idx:dangerous_cmd_emb"
@@ -64,6 +75,12 @@ class DangerousCmdItem(TypedDict):
     metadata: Mapping[str, Any]
 
 
+class DangerousCmdFields:
+    """What conditions can be about: `where=DangerousCmdFields.… == …`."""
+
+    category_id: Final = Tag("category_id")
+
+
 def dangerous_cmd_embedding_to_blob(vec: Vector) -> bytes:
     """The bytes of an embedding: 384 numbers of float32, little-endian.
 
@@ -98,7 +115,7 @@ def read_document(
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
         "category_id": key,
-        "embedding": vectors["embedding"],
+        "embedding": vectors.get("embedding"),
         "metadata": metadata,
     }
 
@@ -118,6 +135,8 @@ async def store_dangerous_cmd_embedding_hash(
     category_id: str,
     centroid: Vector,
     metadata: Mapping[str, Any],
+    *,
+    ttl: float | None = None,
 ) -> None:
     """Store one dangerous cmd, or overwrite it.
 
@@ -126,6 +145,8 @@ async def store_dangerous_cmd_embedding_hash(
         category_id: What the key of the document has behind its prefix.
         centroid: Real numbers, shape (384,), stored as float32.
         metadata: The whole mapping is stored as JSON in meta_json.
+        ttl: Seconds until the document expires, set with it; infinity for never. None
+            leaves the expiry of a document that is overwritten as it is.
 
     Raises:
         ValueError: The vector has another shape, holds NaN or infinity or, since the
@@ -139,12 +160,12 @@ async def store_dangerous_cmd_embedding_hash(
         "centroid": centroid,
         "metadata": metadata,
     }
-    await _core.store(redis, encode_item(item))
+    await _core.store(redis, encode_item(item), ttl)
 
 
 async def store_many_dangerous_cmds(
     redis: AsyncRedis,
-    items: Iterable[DangerousCmdItem] | AsyncIterable[DangerousCmdItem],
+    items: Items[DangerousCmdItem],
     *,
     batch_size: int = 500,
 ) -> StoreReport:
@@ -198,6 +219,7 @@ async def knn_search_dangerous_cmds(
     ef_runtime: int = 200,
     timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[DangerousCmdHit]:
     """Find the dangerous cmd items whose embedding is nearest to a vector, best first.
 
@@ -209,6 +231,7 @@ async def knn_search_dangerous_cmds(
         timeout_ms: How long the server may take, at least 1 ms; 5000 where it is None.
         category_id: Only documents with this label in category_id, or with one of
             these.
+        where: A condition on `DangerousCmdFields` that documents must meet as well.
 
     Returns:
         At most `knn_k` results. None on any error of Redis, which is logged at debug
@@ -225,18 +248,20 @@ async def knn_search_dangerous_cmds(
         timeout_ms,
         ef_runtime,
         conditions={"category_id": category_id},
+        where=where,
     )
     return await _core.find(redis, search, read_hit)
 
 
 async def knn_many_dangerous_cmds(
     redis: AsyncRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,
     timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[list[DangerousCmdHit]]:
     """The nearest dangerous cmd items of each of several vectors, in one round trip.
 
@@ -250,6 +275,7 @@ async def knn_many_dangerous_cmds(
         timeout_ms,
         ef_runtime,
         conditions={"category_id": category_id},
+        where=where,
     )
     return await _core.find_many(redis, searches, read_hit)
 
@@ -262,6 +288,7 @@ async def range_search_dangerous_cmds(
     limit: int = 100,
     timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[DangerousCmdHit]:
     """Find the dangerous cmd items that score at least `min_score`, best first, at most
     `limit`.
@@ -276,6 +303,7 @@ async def range_search_dangerous_cmds(
         limit,
         timeout_ms,
         conditions={"category_id": category_id},
+        where=where,
     )
     return await _core.find(redis, search, read_hit)
 
@@ -292,3 +320,55 @@ def iter_dangerous_cmd_category_ids(redis: AsyncRedis) -> AsyncIterator[str]:
     and one that is stored or deleted meanwhile may be among them or not.
     """
     return _core.iterate(redis, INDEX)
+
+
+async def count_dangerous_cmds(redis: AsyncRedis, *, where: Where | None = None) -> int:
+    """How many dangerous cmd items meet a condition on `DangerousCmdFields`."""
+    return await _core.count(redis, INDEX, where)
+
+
+async def list_dangerous_cmds(
+    redis: AsyncRedis,
+    *,
+    where: Where | None = None,
+    sort_by: Field | None = None,
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 100,
+) -> list[DangerousCmdDocument]:
+    """The dangerous cmd items that meet a condition, sorted by a field of
+    `DangerousCmdFields`; those without it come last.
+    """
+    return await _core.list_documents(
+        redis,
+        INDEX,
+        read_document,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+
+
+def iter_dangerous_cmds(
+    redis: AsyncRedis,
+    *,
+    where: Where | None = None,
+) -> AsyncIterator[DangerousCmdDocument]:
+    """All dangerous cmd items that meet a condition, however many. Errors of Redis are
+    raised.
+    """
+    return _core.walk(redis, INDEX, read_document, where)
+
+
+async def delete_dangerous_cmds_where(
+    redis: AsyncRedis,
+    where: Where | None,
+    *,
+    everything: bool = False,
+) -> int:
+    """Delete the dangerous cmd items that meet a condition, and say how many they were.
+    Without a condition, `everything=True` deletes all.
+    """
+    return await _core.delete_where(redis, INDEX, where, everything)

@@ -12,14 +12,26 @@ angle.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._core import AsyncRedis, Command, StoreReport, TagFilter, Vector
+from ._core import (
+    AsyncRedis,
+    Command,
+    Field,
+    Items,
+    StoreReport,
+    Tag,
+    TagFilter,
+    Text,
+    Vector,
+    Vectors,
+    Where,
+)
 
 # What is queried: an alias, so that the index behind it can be rebuilt.
 SKILL_EMB_INDEX: Final = "idx:skill_emb"
@@ -113,6 +125,14 @@ class SkillItem(TypedDict):
     meta: Mapping[str, Any]
 
 
+class SkillFields:
+    """What conditions can be about: `where=SkillFields.… == …`."""
+
+    skill_id: Final = Tag("skill_id")
+    name: Final = Text("name")
+    description: Final = Text("description")
+
+
 def skill_embedding_to_blob(vec: Vector) -> bytes:
     """The bytes of an embedding: 384 numbers of float32, little-endian.
 
@@ -159,7 +179,7 @@ def read_document(
             metadata.get("description"),
             default="",
         ),
-        "embedding": vectors["embedding"],
+        "embedding": vectors.get("embedding"),
         "metadata": metadata,
     }
 
@@ -185,6 +205,8 @@ async def store_skill_embedding_hash(
     skill_id: str,
     vec: Vector,
     meta: Mapping[str, Any],
+    *,
+    ttl: float | None = None,
 ) -> None:
     """Store one skill, or overwrite it.
 
@@ -194,6 +216,8 @@ async def store_skill_embedding_hash(
         vec: Real numbers, shape (384,), stored as float32.
         meta: Its name and description are stored under that name, and the whole mapping
             is stored as JSON in meta_json.
+        ttl: Seconds until the document expires, set with it; infinity for never. None
+            leaves the expiry of a document that is overwritten as it is.
 
     Raises:
         ValueError: The vector has another shape, holds NaN or infinity or, since the
@@ -203,12 +227,12 @@ async def store_skill_embedding_hash(
             know.
     """
     item: SkillItem = {"skill_id": skill_id, "vec": vec, "meta": meta}
-    await _core.store(redis, encode_item(item))
+    await _core.store(redis, encode_item(item), ttl)
 
 
 async def store_many_skills(
     redis: AsyncRedis,
-    items: Iterable[SkillItem] | AsyncIterable[SkillItem],
+    items: Items[SkillItem],
     *,
     batch_size: int = 500,
 ) -> StoreReport:
@@ -253,6 +277,7 @@ async def knn_search_skills(
     ef_runtime: int = 200,
     timeout_ms: int | None = None,
     skill_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[SkillHit]:
     """Find the skill items whose embedding is nearest to a vector, best first.
 
@@ -263,6 +288,7 @@ async def knn_search_skills(
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
         timeout_ms: How long the server may take, at least 1 ms; 5000 where it is None.
         skill_id: Only documents with this label in skill_id, or with one of these.
+        where: A condition on `SkillFields` that documents must meet as well.
 
     Returns:
         At most `knn_k` results. None on any error of Redis, which is logged at debug
@@ -279,18 +305,20 @@ async def knn_search_skills(
         timeout_ms,
         ef_runtime,
         conditions={"skill_id": skill_id},
+        where=where,
     )
     return await _core.find(redis, search, read_hit)
 
 
 async def knn_many_skills(
     redis: AsyncRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,
     timeout_ms: int | None = None,
     skill_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[list[SkillHit]]:
     """The nearest skill items of each of several vectors, in one round trip.
 
@@ -304,6 +332,7 @@ async def knn_many_skills(
         timeout_ms,
         ef_runtime,
         conditions={"skill_id": skill_id},
+        where=where,
     )
     return await _core.find_many(redis, searches, read_hit)
 
@@ -316,6 +345,7 @@ async def range_search_skills(
     limit: int = 100,
     timeout_ms: int | None = None,
     skill_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[SkillHit]:
     """Find the skill items that score at least `min_score`, best first, at most `limit`.
 
@@ -328,6 +358,7 @@ async def range_search_skills(
         limit,
         timeout_ms,
         conditions={"skill_id": skill_id},
+        where=where,
     )
     return await _core.find(redis, search, read_hit)
 
@@ -344,6 +375,56 @@ def iter_skill_ids(redis: AsyncRedis) -> AsyncIterator[str]:
     one that is stored or deleted meanwhile may be among them or not.
     """
     return _core.iterate(redis, INDEX)
+
+
+async def count_skills(redis: AsyncRedis, *, where: Where | None = None) -> int:
+    """How many skill items meet a condition on `SkillFields`."""
+    return await _core.count(redis, INDEX, where)
+
+
+async def list_skills(
+    redis: AsyncRedis,
+    *,
+    where: Where | None = None,
+    sort_by: Field | None = None,
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 100,
+) -> list[SkillDocument]:
+    """The skill items that meet a condition, sorted by a field of `SkillFields`; those
+    without it come last.
+    """
+    return await _core.list_documents(
+        redis,
+        INDEX,
+        read_document,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+
+
+def iter_skills(
+    redis: AsyncRedis,
+    *,
+    where: Where | None = None,
+) -> AsyncIterator[SkillDocument]:
+    """All skill items that meet a condition, however many. Errors of Redis are raised."""
+    return _core.walk(redis, INDEX, read_document, where)
+
+
+async def delete_skills_where(
+    redis: AsyncRedis,
+    where: Where | None,
+    *,
+    everything: bool = False,
+) -> int:
+    """Delete the skill items that meet a condition, and say how many they were. Without a
+    condition, `everything=True` deletes all.
+    """
+    return await _core.delete_where(redis, INDEX, where, everything)
 
 
 async def migrate_legacy_skill_hashes_to_redisearch(

@@ -12,14 +12,25 @@ angle.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._core import AsyncRedis, Command, StoreReport, TagFilter, Vector
+from ._core import (
+    AsyncRedis,
+    Command,
+    Field,
+    Items,
+    StoreReport,
+    Tag,
+    TagFilter,
+    Vector,
+    Vectors,
+    Where,
+)
 
 # What is queried: an alias, so that the index behind it can be rebuilt.
 TOOL_EMB_INDEX: Final = "idx:tool_emb"
@@ -98,6 +109,12 @@ class ToolItem(TypedDict):
     metadata: Mapping[str, Any]
 
 
+class ToolFields:
+    """What conditions can be about: `where=ToolFields.… == …`."""
+
+    name: Final = Tag("name")
+
+
 def embedding_to_blob(vec: Vector) -> bytes:
     """The bytes of an embedding: 384 numbers of float32, little-endian.
 
@@ -132,7 +149,7 @@ def read_document(
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
         "name": key,
-        "embedding": vectors["embedding"],
+        "embedding": vectors.get("embedding"),
         "metadata": metadata,
     }
 
@@ -152,6 +169,8 @@ async def store_tool_embedding_hash(
     tool_name: str,
     centroid: Vector,
     metadata: Mapping[str, Any],
+    *,
+    ttl: float | None = None,
 ) -> None:
     """Store one tool, or overwrite it.
 
@@ -160,6 +179,8 @@ async def store_tool_embedding_hash(
         tool_name: What the key of the document has behind its prefix.
         centroid: Real numbers, shape (384,), stored as float32.
         metadata: The whole mapping is stored as JSON in meta_json.
+        ttl: Seconds until the document expires, set with it; infinity for never. None
+            leaves the expiry of a document that is overwritten as it is.
 
     Raises:
         ValueError: The vector has another shape, holds NaN or infinity or, since the
@@ -173,12 +194,12 @@ async def store_tool_embedding_hash(
         "centroid": centroid,
         "metadata": metadata,
     }
-    await _core.store(redis, encode_item(item))
+    await _core.store(redis, encode_item(item), ttl)
 
 
 async def store_many_tools(
     redis: AsyncRedis,
-    items: Iterable[ToolItem] | AsyncIterable[ToolItem],
+    items: Items[ToolItem],
     *,
     batch_size: int = 500,
 ) -> StoreReport:
@@ -223,6 +244,7 @@ async def knn_search_tools(
     ef_runtime: int = 200,
     timeout_ms: int | None = None,
     name: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[ToolHit]:
     """Find the tool items whose embedding is nearest to a vector, best first.
 
@@ -233,6 +255,7 @@ async def knn_search_tools(
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
         timeout_ms: How long the server may take, at least 1 ms; 5000 where it is None.
         name: Only documents with this label in name, or with one of these.
+        where: A condition on `ToolFields` that documents must meet as well.
 
     Returns:
         At most `knn_k` results. None on any error of Redis, which is logged at debug
@@ -249,18 +272,20 @@ async def knn_search_tools(
         timeout_ms,
         ef_runtime,
         conditions={"name": name},
+        where=where,
     )
     return await _core.find(redis, search, read_hit)
 
 
 async def knn_many_tools(
     redis: AsyncRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,
     timeout_ms: int | None = None,
     name: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[list[ToolHit]]:
     """The nearest tool items of each of several vectors, in one round trip.
 
@@ -274,6 +299,7 @@ async def knn_many_tools(
         timeout_ms,
         ef_runtime,
         conditions={"name": name},
+        where=where,
     )
     return await _core.find_many(redis, searches, read_hit)
 
@@ -286,6 +312,7 @@ async def range_search_tools(
     limit: int = 100,
     timeout_ms: int | None = None,
     name: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[ToolHit]:
     """Find the tool items that score at least `min_score`, best first, at most `limit`.
 
@@ -298,6 +325,7 @@ async def range_search_tools(
         limit,
         timeout_ms,
         conditions={"name": name},
+        where=where,
     )
     return await _core.find(redis, search, read_hit)
 
@@ -314,6 +342,56 @@ def iter_tool_names(redis: AsyncRedis) -> AsyncIterator[str]:
     and one that is stored or deleted meanwhile may be among them or not.
     """
     return _core.iterate(redis, INDEX)
+
+
+async def count_tools(redis: AsyncRedis, *, where: Where | None = None) -> int:
+    """How many tool items meet a condition on `ToolFields`."""
+    return await _core.count(redis, INDEX, where)
+
+
+async def list_tools(
+    redis: AsyncRedis,
+    *,
+    where: Where | None = None,
+    sort_by: Field | None = None,
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 100,
+) -> list[ToolDocument]:
+    """The tool items that meet a condition, sorted by a field of `ToolFields`; those
+    without it come last.
+    """
+    return await _core.list_documents(
+        redis,
+        INDEX,
+        read_document,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+
+
+def iter_tools(
+    redis: AsyncRedis,
+    *,
+    where: Where | None = None,
+) -> AsyncIterator[ToolDocument]:
+    """All tool items that meet a condition, however many. Errors of Redis are raised."""
+    return _core.walk(redis, INDEX, read_document, where)
+
+
+async def delete_tools_where(
+    redis: AsyncRedis,
+    where: Where | None,
+    *,
+    everything: bool = False,
+) -> int:
+    """Delete the tool items that meet a condition, and say how many they were. Without a
+    condition, `everything=True` deletes all.
+    """
+    return await _core.delete_where(redis, INDEX, where, everything)
 
 
 async def migrate_legacy_tool_hashes_to_redisearch(

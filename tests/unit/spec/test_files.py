@@ -336,7 +336,7 @@ def test_classes_of_two_specs_can_collide_where_their_names_do_not(
     assert lines(write(tmp_path, a=first, b=second), monkeypatch) == [
         f"name-collision b.yaml:2:7: the class name `A1b{kind}` is already taken in a.yaml:2"
         " (expected a different one in each spec)"
-        for kind in ("Hit", "Item", "Document")
+        for kind in ("Hit", "Item", "Document", "Fields")
     ]
 
 

@@ -84,7 +84,7 @@ def test_the_base_has_no_findings(tmp_path: Path, base: str):
         (
             "  on_error: empty",
             "  fields: empty",
-            "unknown-key 21:3: unknown key `fields` in `helpers` (expected one of on_error, timeout_ms, generate, constant, plural, to_blob, store, store_many, get, delete, delete_many, knn, knn_many, range, scan, iterate, migrate_legacy); it belongs to the spec itself, not below it",
+            "unknown-key 21:3: unknown key `fields` in `helpers` (expected one of on_error, timeout_ms, generate, constant, plural, to_blob, store, store_many, get, delete, delete_many, knn, knn_many, range, scan, iterate, count, list, walk, delete_where, migrate_legacy); it belongs to the spec itself, not below it",
         ),
         (
             "    m: 16",

@@ -27,6 +27,10 @@ def test_the_four_specs_have_the_names_of_the_module_that_they_replace():
         "range": "range_search_tools",
         "scan": "scan_tool_names",
         "iterate": "iter_tool_names",
+        "count": "count_tools",
+        "list": "list_tools",
+        "walk": "iter_tools",
+        "delete_where": "delete_tools_where",
         "migrate_legacy": "migrate_legacy_tool_hashes_to_redisearch",
     }
     assert found["skill"]["migrate_legacy"] == "migrate_legacy_skill_hashes_to_redisearch"
@@ -89,7 +93,7 @@ def test_the_stem_of_a_key(name: str, key: str, expected: str):
 
 def test_classes():
     assert camel("benign_tech") == "BenignTech"
-    assert class_names("tool") == ("ToolHit", "ToolItem", "ToolDocument")
+    assert class_names("tool") == ("ToolHit", "ToolItem", "ToolDocument", "ToolFields")
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-
-import numpy.typing as npt
 
 from .. import _core
 from .._benign_tech import (
@@ -20,7 +18,7 @@ from .._benign_tech import (
     read_document,
     read_hit,
 )
-from .._core import BlockingRedis, StoreReport, TagFilter, Vector
+from .._core import BlockingRedis, Field, StoreReport, TagFilter, Vector, Vectors, Where
 
 
 def store_benign_tech_embedding_hash(
@@ -28,6 +26,8 @@ def store_benign_tech_embedding_hash(
     category_id: str,
     centroid: Vector,
     metadata: Mapping[str, Any],
+    *,
+    ttl: float | None = None,
 ) -> None:
     """The blocking twin: see `_benign_tech.store_benign_tech_embedding_hash`."""
     item: BenignTechItem = {
@@ -35,7 +35,7 @@ def store_benign_tech_embedding_hash(
         "centroid": centroid,
         "metadata": metadata,
     }
-    _core.store_blocking(redis, encode_item(item))
+    _core.store_blocking(redis, encode_item(item), ttl)
 
 
 def store_many_benign_tech(
@@ -85,6 +85,7 @@ def knn_search_benign_tech(
     ef_runtime: int = 200,
     timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[BenignTechHit]:
     """The blocking twin: see `_benign_tech.knn_search_benign_tech`."""
     search = INDEX.knn(
@@ -94,18 +95,20 @@ def knn_search_benign_tech(
         timeout_ms,
         ef_runtime,
         conditions={"category_id": category_id},
+        where=where,
     )
     return _core.find_blocking(redis, search, read_hit)
 
 
 def knn_many_benign_tech(
     redis: BlockingRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,
     timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[list[BenignTechHit]]:
     """The blocking twin: see `_benign_tech.knn_many_benign_tech`."""
     searches = INDEX.knn_many(
@@ -115,6 +118,7 @@ def knn_many_benign_tech(
         timeout_ms,
         ef_runtime,
         conditions={"category_id": category_id},
+        where=where,
     )
     return _core.find_many_blocking(redis, searches, read_hit)
 
@@ -127,6 +131,7 @@ def range_search_benign_tech(
     limit: int = 100,
     timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[BenignTechHit]:
     """The blocking twin: see `_benign_tech.range_search_benign_tech`."""
     search = INDEX.range(
@@ -136,6 +141,7 @@ def range_search_benign_tech(
         limit,
         timeout_ms,
         conditions={"category_id": category_id},
+        where=where,
     )
     return _core.find_blocking(redis, search, read_hit)
 
@@ -148,3 +154,49 @@ def scan_benign_tech_category_ids(redis: BlockingRedis) -> list[str]:
 def iter_benign_tech_category_ids(redis: BlockingRedis) -> Iterator[str]:
     """The blocking twin: see `_benign_tech.iter_benign_tech_category_ids`."""
     return _core.iterate_blocking(redis, INDEX)
+
+
+def count_benign_tech(redis: BlockingRedis, *, where: Where | None = None) -> int:
+    """The blocking twin: see `_benign_tech.count_benign_tech`."""
+    return _core.count_blocking(redis, INDEX, where)
+
+
+def list_benign_tech(
+    redis: BlockingRedis,
+    *,
+    where: Where | None = None,
+    sort_by: Field | None = None,
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 100,
+) -> list[BenignTechDocument]:
+    """The blocking twin: see `_benign_tech.list_benign_tech`."""
+    return _core.list_documents_blocking(
+        redis,
+        INDEX,
+        read_document,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+
+
+def iter_benign_tech(
+    redis: BlockingRedis,
+    *,
+    where: Where | None = None,
+) -> Iterator[BenignTechDocument]:
+    """The blocking twin: see `_benign_tech.iter_benign_tech`."""
+    return _core.walk_blocking(redis, INDEX, read_document, where)
+
+
+def delete_benign_tech_where(
+    redis: BlockingRedis,
+    where: Where | None,
+    *,
+    everything: bool = False,
+) -> int:
+    """The blocking twin: see `_benign_tech.delete_benign_tech_where`."""
+    return _core.delete_where_blocking(redis, INDEX, where, everything)

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy.typing as npt
-
 from .. import _core
-from .._core import BlockingRedis, StoreReport, TagFilter, Vector
+from .._core import BlockingRedis, Field, StoreReport, TagFilter, Vector, Vectors, Where
 from .._dangerous_cmd import (
     INDEX,
     DangerousCmdDocument,
@@ -28,6 +26,8 @@ def store_dangerous_cmd_embedding_hash(
     category_id: str,
     centroid: Vector,
     metadata: Mapping[str, Any],
+    *,
+    ttl: float | None = None,
 ) -> None:
     """The blocking twin: see `_dangerous_cmd.store_dangerous_cmd_embedding_hash`."""
     item: DangerousCmdItem = {
@@ -35,7 +35,7 @@ def store_dangerous_cmd_embedding_hash(
         "centroid": centroid,
         "metadata": metadata,
     }
-    _core.store_blocking(redis, encode_item(item))
+    _core.store_blocking(redis, encode_item(item), ttl)
 
 
 def store_many_dangerous_cmds(
@@ -85,6 +85,7 @@ def knn_search_dangerous_cmds(
     ef_runtime: int = 200,
     timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[DangerousCmdHit]:
     """The blocking twin: see `_dangerous_cmd.knn_search_dangerous_cmds`."""
     search = INDEX.knn(
@@ -94,18 +95,20 @@ def knn_search_dangerous_cmds(
         timeout_ms,
         ef_runtime,
         conditions={"category_id": category_id},
+        where=where,
     )
     return _core.find_blocking(redis, search, read_hit)
 
 
 def knn_many_dangerous_cmds(
     redis: BlockingRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,
     timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[list[DangerousCmdHit]]:
     """The blocking twin: see `_dangerous_cmd.knn_many_dangerous_cmds`."""
     searches = INDEX.knn_many(
@@ -115,6 +118,7 @@ def knn_many_dangerous_cmds(
         timeout_ms,
         ef_runtime,
         conditions={"category_id": category_id},
+        where=where,
     )
     return _core.find_many_blocking(redis, searches, read_hit)
 
@@ -127,6 +131,7 @@ def range_search_dangerous_cmds(
     limit: int = 100,
     timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[DangerousCmdHit]:
     """The blocking twin: see `_dangerous_cmd.range_search_dangerous_cmds`."""
     search = INDEX.range(
@@ -136,6 +141,7 @@ def range_search_dangerous_cmds(
         limit,
         timeout_ms,
         conditions={"category_id": category_id},
+        where=where,
     )
     return _core.find_blocking(redis, search, read_hit)
 
@@ -148,3 +154,49 @@ def scan_dangerous_cmd_category_ids(redis: BlockingRedis) -> list[str]:
 def iter_dangerous_cmd_category_ids(redis: BlockingRedis) -> Iterator[str]:
     """The blocking twin: see `_dangerous_cmd.iter_dangerous_cmd_category_ids`."""
     return _core.iterate_blocking(redis, INDEX)
+
+
+def count_dangerous_cmds(redis: BlockingRedis, *, where: Where | None = None) -> int:
+    """The blocking twin: see `_dangerous_cmd.count_dangerous_cmds`."""
+    return _core.count_blocking(redis, INDEX, where)
+
+
+def list_dangerous_cmds(
+    redis: BlockingRedis,
+    *,
+    where: Where | None = None,
+    sort_by: Field | None = None,
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 100,
+) -> list[DangerousCmdDocument]:
+    """The blocking twin: see `_dangerous_cmd.list_dangerous_cmds`."""
+    return _core.list_documents_blocking(
+        redis,
+        INDEX,
+        read_document,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+
+
+def iter_dangerous_cmds(
+    redis: BlockingRedis,
+    *,
+    where: Where | None = None,
+) -> Iterator[DangerousCmdDocument]:
+    """The blocking twin: see `_dangerous_cmd.iter_dangerous_cmds`."""
+    return _core.walk_blocking(redis, INDEX, read_document, where)
+
+
+def delete_dangerous_cmds_where(
+    redis: BlockingRedis,
+    where: Where | None,
+    *,
+    everything: bool = False,
+) -> int:
+    """The blocking twin: see `_dangerous_cmd.delete_dangerous_cmds_where`."""
+    return _core.delete_where_blocking(redis, INDEX, where, everything)

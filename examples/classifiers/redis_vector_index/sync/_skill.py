@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy.typing as npt
-
 from .. import _core
-from .._core import BlockingRedis, StoreReport, TagFilter, Vector
+from .._core import BlockingRedis, Field, StoreReport, TagFilter, Vector, Vectors, Where
 from .._skill import (
     INDEX,
     SPEC,
@@ -29,10 +27,12 @@ def store_skill_embedding_hash(
     skill_id: str,
     vec: Vector,
     meta: Mapping[str, Any],
+    *,
+    ttl: float | None = None,
 ) -> None:
     """The blocking twin: see `_skill.store_skill_embedding_hash`."""
     item: SkillItem = {"skill_id": skill_id, "vec": vec, "meta": meta}
-    _core.store_blocking(redis, encode_item(item))
+    _core.store_blocking(redis, encode_item(item), ttl)
 
 
 def store_many_skills(
@@ -73,6 +73,7 @@ def knn_search_skills(
     ef_runtime: int = 200,
     timeout_ms: int | None = None,
     skill_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[SkillHit]:
     """The blocking twin: see `_skill.knn_search_skills`."""
     search = INDEX.knn(
@@ -82,18 +83,20 @@ def knn_search_skills(
         timeout_ms,
         ef_runtime,
         conditions={"skill_id": skill_id},
+        where=where,
     )
     return _core.find_blocking(redis, search, read_hit)
 
 
 def knn_many_skills(
     redis: BlockingRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,
     timeout_ms: int | None = None,
     skill_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[list[SkillHit]]:
     """The blocking twin: see `_skill.knn_many_skills`."""
     searches = INDEX.knn_many(
@@ -103,6 +106,7 @@ def knn_many_skills(
         timeout_ms,
         ef_runtime,
         conditions={"skill_id": skill_id},
+        where=where,
     )
     return _core.find_many_blocking(redis, searches, read_hit)
 
@@ -115,6 +119,7 @@ def range_search_skills(
     limit: int = 100,
     timeout_ms: int | None = None,
     skill_id: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[SkillHit]:
     """The blocking twin: see `_skill.range_search_skills`."""
     search = INDEX.range(
@@ -124,6 +129,7 @@ def range_search_skills(
         limit,
         timeout_ms,
         conditions={"skill_id": skill_id},
+        where=where,
     )
     return _core.find_blocking(redis, search, read_hit)
 
@@ -136,6 +142,52 @@ def scan_skill_ids(redis: BlockingRedis) -> list[str]:
 def iter_skill_ids(redis: BlockingRedis) -> Iterator[str]:
     """The blocking twin: see `_skill.iter_skill_ids`."""
     return _core.iterate_blocking(redis, INDEX)
+
+
+def count_skills(redis: BlockingRedis, *, where: Where | None = None) -> int:
+    """The blocking twin: see `_skill.count_skills`."""
+    return _core.count_blocking(redis, INDEX, where)
+
+
+def list_skills(
+    redis: BlockingRedis,
+    *,
+    where: Where | None = None,
+    sort_by: Field | None = None,
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 100,
+) -> list[SkillDocument]:
+    """The blocking twin: see `_skill.list_skills`."""
+    return _core.list_documents_blocking(
+        redis,
+        INDEX,
+        read_document,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+
+
+def iter_skills(
+    redis: BlockingRedis,
+    *,
+    where: Where | None = None,
+) -> Iterator[SkillDocument]:
+    """The blocking twin: see `_skill.iter_skills`."""
+    return _core.walk_blocking(redis, INDEX, read_document, where)
+
+
+def delete_skills_where(
+    redis: BlockingRedis,
+    where: Where | None,
+    *,
+    everything: bool = False,
+) -> int:
+    """The blocking twin: see `_skill.delete_skills_where`."""
+    return _core.delete_where_blocking(redis, INDEX, where, everything)
 
 
 def migrate_legacy_skill_hashes_to_redisearch(

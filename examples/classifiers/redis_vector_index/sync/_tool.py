@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy.typing as npt
-
 from .. import _core
-from .._core import BlockingRedis, StoreReport, TagFilter, Vector
+from .._core import BlockingRedis, Field, StoreReport, TagFilter, Vector, Vectors, Where
 from .._tool import (
     INDEX,
     SPEC,
@@ -29,6 +27,8 @@ def store_tool_embedding_hash(
     tool_name: str,
     centroid: Vector,
     metadata: Mapping[str, Any],
+    *,
+    ttl: float | None = None,
 ) -> None:
     """The blocking twin: see `_tool.store_tool_embedding_hash`."""
     item: ToolItem = {
@@ -36,7 +36,7 @@ def store_tool_embedding_hash(
         "centroid": centroid,
         "metadata": metadata,
     }
-    _core.store_blocking(redis, encode_item(item))
+    _core.store_blocking(redis, encode_item(item), ttl)
 
 
 def store_many_tools(
@@ -77,6 +77,7 @@ def knn_search_tools(
     ef_runtime: int = 200,
     timeout_ms: int | None = None,
     name: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[ToolHit]:
     """The blocking twin: see `_tool.knn_search_tools`."""
     search = INDEX.knn(
@@ -86,18 +87,20 @@ def knn_search_tools(
         timeout_ms,
         ef_runtime,
         conditions={"name": name},
+        where=where,
     )
     return _core.find_blocking(redis, search, read_hit)
 
 
 def knn_many_tools(
     redis: BlockingRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,
     timeout_ms: int | None = None,
     name: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[list[ToolHit]]:
     """The blocking twin: see `_tool.knn_many_tools`."""
     searches = INDEX.knn_many(
@@ -107,6 +110,7 @@ def knn_many_tools(
         timeout_ms,
         ef_runtime,
         conditions={"name": name},
+        where=where,
     )
     return _core.find_many_blocking(redis, searches, read_hit)
 
@@ -119,6 +123,7 @@ def range_search_tools(
     limit: int = 100,
     timeout_ms: int | None = None,
     name: TagFilter | None = None,
+    where: Where | None = None,
 ) -> list[ToolHit]:
     """The blocking twin: see `_tool.range_search_tools`."""
     search = INDEX.range(
@@ -128,6 +133,7 @@ def range_search_tools(
         limit,
         timeout_ms,
         conditions={"name": name},
+        where=where,
     )
     return _core.find_blocking(redis, search, read_hit)
 
@@ -140,6 +146,52 @@ def scan_tool_names(redis: BlockingRedis) -> list[str]:
 def iter_tool_names(redis: BlockingRedis) -> Iterator[str]:
     """The blocking twin: see `_tool.iter_tool_names`."""
     return _core.iterate_blocking(redis, INDEX)
+
+
+def count_tools(redis: BlockingRedis, *, where: Where | None = None) -> int:
+    """The blocking twin: see `_tool.count_tools`."""
+    return _core.count_blocking(redis, INDEX, where)
+
+
+def list_tools(
+    redis: BlockingRedis,
+    *,
+    where: Where | None = None,
+    sort_by: Field | None = None,
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 100,
+) -> list[ToolDocument]:
+    """The blocking twin: see `_tool.list_tools`."""
+    return _core.list_documents_blocking(
+        redis,
+        INDEX,
+        read_document,
+        where,
+        sort_by=sort_by,
+        descending=descending,
+        offset=offset,
+        limit=limit,
+    )
+
+
+def iter_tools(
+    redis: BlockingRedis,
+    *,
+    where: Where | None = None,
+) -> Iterator[ToolDocument]:
+    """The blocking twin: see `_tool.iter_tools`."""
+    return _core.walk_blocking(redis, INDEX, read_document, where)
+
+
+def delete_tools_where(
+    redis: BlockingRedis,
+    where: Where | None,
+    *,
+    everything: bool = False,
+) -> int:
+    """The blocking twin: see `_tool.delete_tools_where`."""
+    return _core.delete_where_blocking(redis, INDEX, where, everything)
 
 
 def migrate_legacy_tool_hashes_to_redisearch(
