@@ -329,7 +329,7 @@ class Contract:
     ):
         pipeline = server.pipeline(transaction=False)
         for number in range(1200):
-            pipeline.set(f"tool_emb:{number:04}", 1)
+            pipeline.hset(f"tool_emb:{number:04}", "name", number)
         pipeline.execute()
         await helpers.redisearch_index_doc_count("idx:tool_emb")
         with Spy(server) as spy:

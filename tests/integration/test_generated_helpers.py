@@ -182,7 +182,7 @@ class Beyond:
         assert "'price'" in reasons[2]
         assert "WRONGTYPE" in reasons[3]
         assert "'extra'" in reasons[6]
-        assert await helpers.scan_item_ids() == ["one", "taken", "three"]
+        assert await helpers.scan_item_ids() == ["one", "three"]
 
     async def test_many_are_stored_batch_by_batch(self, helpers: Helpers, server: redis.Redis):
         ahead = []
@@ -407,7 +407,7 @@ class Beyond:
         assert document == {
             "sku": "p1",
             "title": "Tea",
-            "topics": '["leaf", "hot"]',
+            "topics": ["leaf", "hot"],
             "year": 1999.0,
             "metadata": meta,
         }
@@ -521,8 +521,8 @@ def test_keys_under_other_prefixes_of_the_index_are_read(tmp_path: Path, client:
     helpers.store_item(client, "a", [1, 0])
     client.hset("old:item:b", "embedding", np.array([0, 1], dtype="<f4").tobytes())
     hits = helpers.knn_search_items(client, [1, 0.5], knn_k=5)
-    assert [hit["item_id"] for hit in hits] == ["a", "b"]
-    assert helpers.scan_item_ids(client) == ["a"]
+    assert [hit["item_id"] for hit in hits] == ["a", "old:item:b"]
+    assert helpers.scan_item_ids(client) == ["a", "old:item:b"]
 
 
 def test_patterns_in_a_prefix_are_taken_literally(tmp_path: Path, client: redis.Redis):
@@ -530,6 +530,6 @@ def test_patterns_in_a_prefix_are_taken_literally(tmp_path: Path, client: redis.
     mapping["index"]["prefix"] = "i*[a]?\\:"
     helpers = make_package(tmp_path, spec_from_mapping(mapping)).sync
     helpers.store_item(client, "a", [1, 0, 0])
-    client.set("iXa?\\:b", 1)
-    client.set("i*a?\\:c", 1)
+    client.hset("iXa?\\:b", "a", 1)
+    client.hset("i*a?\\:c", "a", 1)
     assert helpers.scan_item_ids(client) == ["a"]

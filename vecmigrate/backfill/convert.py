@@ -134,7 +134,8 @@ class Converter:
 
     def _values(self, name: bytes, blob: bytes, text: bytes | None) -> tuple[tuple[bytes | None, ...], str]:
         key = name.decode() if name.isascii() else _decoded(name)
-        document_key("", key)
+        if not name or b"\0" in name:
+            document_key("", key)  # raises, with the words of the store helper
         metadata, stored = read_metadata(text, self._metadata_field)
         remark = ""
         if metadata is None or stored is None:
@@ -191,7 +192,7 @@ def read_metadata(text: bytes | None, field: str | None = None) -> tuple[dict[st
         if not isinstance(value, dict):
             return None, None
         if field is not None:
-            utf8(f"field {field!r}: the JSON", json.dumps(value, ensure_ascii=False))
+            utf8(json.dumps(value, ensure_ascii=False), "JSON", field)
         return value, letters.encode()
     return (value, text) if isinstance(value, dict) else (None, None)
 

@@ -28,6 +28,7 @@ from vecmigrate.codegen.layout import (
     docstring,
     export_order,
     from_import,
+    natural,
     prose,
     quote,
     signature,
@@ -43,9 +44,12 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 # What the shared module gives to applications.
-_SHARED_TYPES: Final = ("StoreFailure", "StoreReport", "Vector", "Where")
-# What the modules for blocking clients may take from it.
-_OF_TWINS: Final = ("BlockingRedis", "Field", "NumericFilter", "StoreReport", "TagFilter", "Vector", "Where")
+_SHARED_TYPES: Final = ("SearchTimeout", "SearchWarning", "StoreFailure", "StoreReport", "Vector", "Where")
+# What the modules of specs may take from it, beside the type of the client.
+_TYPES: Final = (
+    *("Command", "Field", "Geo", "GeoShape", "Items", "Numeric", "NumericFilter", "StoreReport", "Tag"),
+    *("TagFilter", "Text", "Vector", "Vectors", "Where"),
+)
 _COUNT: Final = "redisearch_index_doc_count"
 _DO_NOT_EDIT: Final = "# Do not edit: change the spec and run `vecmigrate generate`."
 
@@ -93,9 +97,12 @@ def generate_package(specs: Sequence[IndexSpec], *, package: str) -> dict[str, s
     texts["_core.py"] = render("core.py.j2", header=_header(), shared=shared_source())
     for view in views:
         values = {"view": view, "header": _header(view)}
-        texts[f"{view.module}.py"] = render("index.py.j2", is_async=True, **values)
+        imports = _imports({"._core": ("AsyncRedis", *_TYPES)})
+        texts[f"{view.module}.py"] = render("index.py.j2", is_async=True, imports=imports, **values)
         from_module = ["INDEX", "SPEC", *view.classes, "encode_item", "read_document", "read_hit"]
-        imports = _imports({"..": ["_core"], ".._core": _OF_TWINS, f"..{view.module}": from_module})
+        imports = _imports(
+            {"..": ["_core"], ".._core": ("BlockingRedis", *_TYPES), f"..{view.module}": from_module}
+        )
         texts[f"sync/{view.module}.py"] = render("twin.py.j2", is_async=False, imports=imports, **values)
     return {name: without_unused_imports(text) for name, text in texts.items()}
 
@@ -131,7 +138,15 @@ def _exports(imports: Mapping[str, Iterable[str]]) -> list[str]:
 
 def _imports(imports: Mapping[str, Iterable[str]]) -> str:
     """Import statements in the order of the modules; several names stand on a line each."""
-    return "\n".join(from_import(module, names) for module, names in sorted(imports.items()) if names)
+    return "\n".join(
+        from_import(module, names) for module, names in sorted(imports.items(), key=_by_module) if names
+    )
+
+
+def _by_module(item: tuple[str, object]) -> tuple[int, list[str | int]]:
+    """The outer modules first, as ruff has them; numbers in names by their size."""
+    module = item[0].lstrip(".")
+    return len(module) - len(item[0]), natural(module)
 
 
 def _environment() -> Environment:

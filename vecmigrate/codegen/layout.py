@@ -48,19 +48,20 @@ def call(head: str, items: Iterable[str], *, indent: int, before: str = "", afte
 
 def import_order(name: str) -> tuple[int, list[str | int], str]:
     """How ruff sorts imported names: constants, classes, functions; numbers in them by their size."""
-    return (_kind(name), _natural(name.lower()), name)
+    return (_kind(name), natural(name.lower()), name)
 
 
 def export_order(name: str) -> tuple[int, list[str | int]]:
     """How ruff sorts `__all__`: as imports, but upper case before lower case."""
-    return (_kind(name), _natural(name))
+    return (_kind(name), natural(name))
 
 
 def _kind(name: str) -> int:
     return 0 if name.isupper() else 1 if name[0].isupper() else 2
 
 
-def _natural(name: str) -> list[str | int]:
+def natural(name: str) -> list[str | int]:
+    """What sorts names so that numbers in them go by their size: `a2`, `a10`."""
     return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", name)]
 
 

@@ -18,7 +18,9 @@ from vecmigrate.spec.model import IndexSpec
 BODY_NAMES: Final = frozenset(
     {"redis", "_core", "INDEX", "SPEC", "encode_item", "read_document", "read_hit", "vecmigrate"}
 )
-SEARCH_PARAMETERS: Final = frozenset({"knn_k", "ef_runtime", "min_score", "limit", "batch_size", "where"})
+SEARCH_PARAMETERS: Final = frozenset(
+    {"knn_k", "ef_runtime", "min_score", "limit", "timeout_ms", "batch_size", "where"}
+)
 # The modules of a package that are no spec's.
 _SHARED_MODULES: Final = frozenset({"_core"})
 

@@ -71,7 +71,8 @@ def stored_entries(view: SpecView, field: Field) -> list[str]:
 
 def _search_parameters(view: SpecView, first: str, own: Sequence[str]) -> list[str]:
     filters = [f"{value.filter_parameter}: {value.filter_type} | None = None" for value in view.filters]
-    return [first, "*", *own, *filters, "where: Where | None = None"]
+    timeout = f"timeout_ms: int = {view.helpers.timeout_ms}"
+    return [first, "*", *own, timeout, *filters, "where: Where | None = None"]
 
 
 def _knn_own(vector: VectorView) -> list[str]:
@@ -85,7 +86,7 @@ def knn_parameters(vector: VectorView, view: SpecView) -> list[str]:
 
 def knn_many_parameters(vector: VectorView, view: SpecView) -> list[str]:
     """The parameters of several such searches at once."""
-    queries = f"{view.queries}: Sequence[Vector] | npt.NDArray[Any]"
+    queries = f"{view.queries}: Vectors"
     return _search_parameters(view, queries, _knn_own(vector))
 
 
@@ -99,19 +100,18 @@ def knn_arguments(vector: VectorView, view: SpecView, query: str) -> list[str]:
     """The arguments of `Index.knn`, with `query` as the vector."""
     conditions = _conditions(view)
     ef_runtime = [] if vector.ef_runtime is None else ["ef_runtime"]
-    if conditions and not ef_runtime:
-        ef_runtime = ["None"]
-    return [quote(vector.name), query, "knn_k", *ef_runtime, *conditions, "where=where"]
+    return [quote(vector.name), query, "knn_k", "timeout_ms", *ef_runtime, *conditions, "where=where"]
 
 
 def range_arguments(vector: VectorView, view: SpecView) -> list[str]:
     """The arguments of `Index.range`."""
-    return [quote(vector.name), view.query, "min_score", "limit", *_conditions(view), "where=where"]
+    own = ["min_score", "limit", "timeout_ms"]
+    return [quote(vector.name), view.query, *own, *_conditions(view), "where=where"]
 
 
 def _conditions(view: SpecView) -> list[str]:
     filters = {value.name: value.filter_parameter or "" for value in view.filters}
-    return [mapping_of(filters, indent=8)] if filters else []
+    return [f"conditions={mapping_of(filters, indent=8)}"] if filters else []
 
 
 def about_filter(value: ValueView) -> str:
@@ -145,7 +145,12 @@ def index_options(view: SpecView) -> list[str]:
     ]
     options.append("vectors={\n" + "".join(f"        {entry}\n" for entry in vectors) + "    }")
     if view.returned:
-        options.append(words_tuple(view.returned, 4, "returned="))
+        returned = {name: quote(path) for name, path in view.returned.items()}
+        options.append(f"returned={mapping_of(returned, indent=4)}")
+    if view.returns_documents:
+        options.append("returns_documents=True")
+    if view.several:
+        options.append(words_tuple(view.several, 4, "several="))
     attributes = {
         item.name: quote(item.attribute)
         for item in view.spec.fields
@@ -168,9 +173,11 @@ def _labels(field: TagField) -> str:
 
 
 def _prefixes(view: SpecView) -> str:
-    first = view.spec.prefix
-    # With `store_prefix` the prefix of the index that it lies in says less than it.
-    others = [quote(prefix) for prefix in view.spec.index.prefixes if not first.startswith(prefix)]
+    first, index = view.spec.prefix, view.spec.index
+    others = [quote(prefix) for prefix in index.prefixes if prefix != first]
+    if index.store_prefix is not None:
+        # The prefix of the index that it lies in says less than it, and keys may begin with that.
+        others = [quote(prefix) for prefix in index.prefixes if not first.startswith(prefix)]
     return call("", [view.prefix_constant, *others], indent=4) if others else f"({view.prefix_constant},)"
 
 

@@ -11,7 +11,7 @@ from vecmigrate.codegen.layout import from_import
 _PACKAGE: Final = "vecmigrate.helpers"
 # In the order of their layers.
 _MODULES: Final = (
-    *("common", "vectors", "values", "where", "fields", "queries", "replies", "index", "run"),
+    *("common", "vectors", "values", "where", "fields", "queries", "replies", "index", "searches", "run"),
     "finding",
 )
 _THIRD_PARTY: Final = ("numpy", "redis")
@@ -46,11 +46,15 @@ def _body(source: str, imports: dict[str, dict[str, None]], plain: dict[str, Non
     for node in ast.parse(source).body:
         if isinstance(node, ast.Import):
             for alias in node.names:
-                plain[f"{alias.name} as {alias.asname}" if alias.asname else alias.name] = None
+                plain[_as_written(alias)] = None
         elif isinstance(node, ast.ImportFrom):
             if node.module != "__future__" and not (node.module or "").startswith(_PACKAGE):
-                imports.setdefault(node.module or "", {}).update({alias.name: None for alias in node.names})
+                imports.setdefault(node.module or "", {}).update(dict.fromkeys(map(_as_written, node.names)))
         elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
             break
         end = node.end_lineno or node.lineno
     return "".join(lines[end:]).strip("\n") + "\n"
+
+
+def _as_written(alias: ast.alias) -> str:
+    return f"{alias.name} as {alias.asname}" if alias.asname else alias.name

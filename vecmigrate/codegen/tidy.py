@@ -18,16 +18,17 @@ def without_unused_imports(source: str) -> str:
     lines = source.splitlines(keepends=True)
     kept: list[str] = []
     end = 0
+    above = ""  # what stands above the imports that were left out since the last that was not
     for node in tree.body:
         start, end = end, node.end_lineno or node.lineno
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            aliases = [alias for alias in node.names if _is_used(node, alias, used)]
-            if aliases:
-                kept += [*lines[start : node.lineno - 1], _import(node, aliases) + "\n"]
-            elif start < node.lineno - 1 and kept and kept[-1] != "\n":
-                kept.append("\n")
-        else:
+        if not isinstance(node, ast.Import | ast.ImportFrom):
             kept += lines[start:end]
+            continue
+        above += "".join(lines[start : node.lineno - 1])
+        aliases = [alias for alias in node.names if _is_used(node, alias, used)]
+        if aliases:
+            kept += [above if above.strip() else above[:1], _import(node, aliases) + "\n"]
+            above = ""
     return "".join(kept)
 
 
@@ -58,16 +59,24 @@ def _defined(node: ast.stmt) -> list[str]:
 
 
 def _names(*nodes: ast.AST) -> set[str]:
-    """Every name that is read anywhere in `nodes`, and what an `__all__` among them lists."""
+    """Every name that is read anywhere in `nodes` and not a parameter there, and what an `__all__` lists."""
     names: set[str] = set()
     for node in nodes:
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.Name):
-                names.add(inner.id)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            arguments = node.args
+            named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+            outside = [arguments, *getattr(node, "decorator_list", ()), getattr(node, "returns", None)]
+            body = node.body if isinstance(node.body, list) else [node.body]
+            names |= _names(*body) - {argument.arg for argument in named}
+            names |= _names(*(part for part in outside if part is not None))
+            continue
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            names.add(node.id)
         if isinstance(node, ast.Assign) and _defined(node) == ["__all__"]:
             names.update(
                 inner.value
                 for inner in ast.walk(node.value)
                 if isinstance(inner, ast.Constant) and isinstance(inner.value, str)
             )
+        names |= _names(*ast.iter_child_nodes(node))
     return names

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final
 
 from vecmigrate.codegen.layout import call, prose, quote
 from vecmigrate.spec.model import (
@@ -13,8 +16,13 @@ from vecmigrate.spec.model import (
     JsonField,
     NumericField,
     TagField,
+    TextField,
 )
 from vecmigrate.spec.paths import json_keys
+
+_FIRST_KEY: Final = re.compile(r"^\$\.([A-Za-z_][A-Za-z0-9_]*)")
+# Names in quotes inside a JSON path, which may hold any character.
+_QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +51,9 @@ class ValueView:
         """The entry of a result that holds the value."""
         function, arguments, after = self.found
         before = f"{quote(self.name)}: "
-        entry = call(function, arguments, indent=indent, before=before, after=f"{after},")
-        if after and "\n" in entry:
-            arguments = (f"{function}({', '.join(arguments)})", "default=key")
-            return call("_core.first_text", arguments, indent=indent, before=before, after=",")
-        return entry
+        if not arguments:
+            return f"{before}{function}{after},"
+        return call(function, arguments, indent=indent, before=before, after=f"{after},")
 
     @property
     def is_sparse(self) -> bool:
@@ -60,12 +66,27 @@ class ValueView:
             and not item.default_from_key
         )
 
-    @property
-    def returned(self) -> tuple[str, ...]:
-        """The words of RETURN that ask for the field under its name."""
-        is_known = self.field.indexed and not isinstance(self.field, JsonField)
-        there = self.field.attribute if is_known else self.path
-        return (there,) if there == self.name else (there, "AS", self.name)
+    def returned(self, attributes: Collection[str]) -> str:
+        """What RETURN is asked for, where the index has these attributes: the path, or the field's attribute.
+
+        RETURN takes a name for an attribute first and for a path then. Asked by its path, a value comes as it
+        is stored.
+        """
+        if self.path not in attributes:
+            return self.path
+        # An attribute that is called like a JSON path: the same path, written otherwise, is none.
+        respelled = _FIRST_KEY.sub(r'$["\1"]', self.path)
+        return respelled if respelled != self.path else self.field.attribute
+
+    def is_altered(self, attributes: Collection[str]) -> bool:
+        """Whether RETURN cannot give the value of a hash as it is stored.
+
+        It gives 12 digits of a number that it knows as an attribute, and never a value whose path is the
+        name of another attribute.
+        """
+        if self.path not in attributes:
+            return False
+        return isinstance(self.field, NumericField) or not self.field.indexed
 
     @property
     def about(self) -> str:
@@ -172,21 +193,61 @@ def _stored(spec: IndexSpec, field: Field, parameter: str | None) -> tuple[str, 
 
 
 def _found(spec: IndexSpec, field: Field) -> tuple[tuple[str, tuple[str, ...], str], str]:
-    """How the field is read from `fields`, `metadata` and `key`, and the type of what comes out."""
-    name = quote(field.name)
-    default = "" if field.default is None else quote(str(field.default))
-    text = f"fields.get({name}, {default})" if default else f"fields.get({name})"
-    if isinstance(field, JsonField):
-        return ("_core.parse_json", (f"fields.get({name})",), ""), "Any"
-    if isinstance(field, NumericField):
-        return ("_core.as_number", (text,), ""), "float | None"
-    if field.source == "key" or field.default_from_key:
-        default = "key"
-    if field.source == "metadata" and spec.metadata_field is not None and default:
-        texts = (f"fields.get({name})", f"metadata.get({name})", f"default={default}")
+    """How the field is read from `fields`, `metadata` and `key`, and the type of what comes out.
+
+    What is not stored is None and not the field's default, which is for storing: a filter would not find it.
+    There are two exceptions. A field that holds the key is read from the document's id. And a text that is
+    kept beside the metadata that it is taken from (`from: metadata`) reads, where it is blank, as the
+    metadata has it, and then as the key (`default_from: key`) or as the empty text (`default: ""`).
+    """
+    stored = f"fields.get({quote(field.name)})"
+    if field.source == "key":
+        return ("key", (), ""), "str"
+    if has_fallback(spec, field):
+        default = "key" if field.default_from_key else quote("")
+        texts = (stored, f"metadata.get({quote(field.name)})", f"default={default}")
         return ("_core.first_text", texts, ""), "str"
-    if default == "key":
-        return ("fields.get", (name,), " or key"), "str"
-    return ("fields.get", (name, default), "") if default else ("fields.get", (name,), ""), (
-        "str" if default else "str | None"
+    if spec.index.storage == "json":
+        return _found_in_json(field, stored)
+    if isinstance(field, JsonField):
+        return ("_core.parse_json", (stored,), ""), "Any"
+    if isinstance(field, NumericField):
+        return ("_core.as_number", (stored,), ""), "float | None"
+    return ("fields.get", (quote(field.name),), ""), "str | None"
+
+
+def has_fallback(spec: IndexSpec, field: Field) -> bool:
+    """Whether a blank value reads as the metadata's: see `_found`."""
+    blank = field.default_from_key or field.default == ""
+    return (
+        isinstance(field, TextField)
+        and field.source == "metadata"
+        and spec.metadata_field is not None
+        and blank
     )
+
+
+def _found_in_json(field: Field, stored: str) -> tuple[tuple[str, tuple[str, ...], str], str]:
+    if is_several(field.path):
+        match field:
+            case JsonField():
+                return ("list", (stored,), ""), "list[Any]"
+            case NumericField():
+                return ("_core.as_numbers_of", (stored,), ""), "list[float]"
+            case _:
+                return ("_core.as_json_texts", (stored,), ""), "list[str]"
+    match field:
+        case JsonField():
+            return ("fields.get", (quote(field.name),), ""), "Any"
+        case NumericField():
+            return ("_core.as_number", (stored,), ""), "float | None"
+        case TagField():
+            return ("_core.as_json_tags", (stored,), ""), "str | list[str] | None"
+        case _:
+            return ("_core.as_json_text", (stored,), ""), "str | None"
+
+
+def is_several(path: str) -> bool:
+    """Whether a JSON path may pick out several values: `$.tags[*]`, `$..price`, `$.a[0:2]`."""
+    plain = _QUOTED.sub("", path)
+    return any(mark in plain for mark in ("*", "..", "?", ":", ","))

@@ -19,7 +19,7 @@ from vecmigrate.codegen.names import (
     spec_hash,
     spec_source,
 )
-from vecmigrate.codegen.values import ValueView, value_view
+from vecmigrate.codegen.values import ValueView, is_several, value_view
 from vecmigrate.codegen.vectors import VectorView, vector_view
 from vecmigrate.spec.build import spec_to_mapping
 from vecmigrate.spec.model import Helpers, IndexSpec, JsonField, VectorField
@@ -171,9 +171,25 @@ class SpecView:
         return tuple(value for value in self.values if value.is_written)
 
     @property
-    def returned(self) -> tuple[str, ...]:
-        """The words of RETURN, without the distance."""
-        return tuple(word for value in self.values for word in value.returned)
+    def returned(self) -> dict[str, str]:
+        """What searches return: field → its path, or its attribute where RETURN mistakes the path."""
+        if self.returns_documents:
+            return {value.name: value.path for value in self.values}
+        return {value.name: value.returned(self._attributes) for value in self.values}
+
+    @property
+    def returns_documents(self) -> bool:
+        """Whether searches return whole hashes, since RETURN would alter a value."""
+        return not self.is_json and any(value.is_altered(self._attributes) for value in self.values)
+
+    @property
+    def _attributes(self) -> frozenset[str]:
+        return frozenset(item.attribute for item in self.spec.fields if item.indexed)
+
+    @property
+    def several(self) -> tuple[str, ...]:
+        """The fields whose path may pick out several values of a JSON document."""
+        return tuple(value.name for value in self.values if self.is_json and is_several(value.path))
 
     @property
     def scores(self) -> str:

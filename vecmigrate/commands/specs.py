@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +98,16 @@ def validate(config: Config, paths: Sequence[Path] = ()) -> ValidateResult:
     given = tuple(paths) or (_folder(config),)
     _check_exist(given)
     loaded = check_specs(given)
+    # Specs written before there was such a key go on working, and a deploy must not end at them; here, where
+    # somebody is about to look, they are mended.
+    problems = (
+        replace(problem, severity="error") if problem.code == "missing-primary" else problem
+        for problem in loaded.problems
+    )
     return ValidateResult(
         files=spec_files(given),
         specs=tuple(spec.name for spec in loaded.specs),
-        problems=tuple(loaded.problems),
+        problems=tuple(problems),
     )
 
 

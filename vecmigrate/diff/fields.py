@@ -220,7 +220,7 @@ def _named(old: IndexSpec, new: IndexSpec, before: Field, after: Field) -> Itera
         yield _change(new, after, kind, "path", (before.path, after.path), note="over stored values")
         return
     note = "stored values have to be moved"
-    if before.name != after.name:
+    if before.name != after.name or before.attribute != after.attribute:
         note += f"; with `path: {before.path}` they can stay"
     yield _change(new, after, "rewrite", "path", (before.path, after.path), note=note)
 

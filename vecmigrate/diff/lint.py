@@ -176,7 +176,7 @@ def _order_decides(case: Case) -> Iterator[Finding]:
         if former.get(first.name, first.name) != old.vector.name:
             message = (
                 f"{spec.helpers.knn} and {spec.helpers.range} search {first.name} now, and searched "
-                f"{old.vector.name}; {spec.helpers.store} takes {first.name} as its first vector"
+                f"{old.vector.name}; {spec.helpers.store} takes {first.name} as its primary vector"
             )
             if first.dims == old.vector.dims:
                 message += "; both have the same size, so no error tells"

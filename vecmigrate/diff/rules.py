@@ -73,10 +73,10 @@ _TABLE: Final = (
         code="search-moved",
         level="error",
         what="The plain search and store helpers are about another vector field than before.",
-        why="They take the first vector field of the spec. One of the same size answers without an error.",
-        example="-  body: {type: vector, dims: 384}\n   title: {type: vector, dims: 384}\n"
-        "+  body: {type: vector, dims: 384}",
-        fix="Put the vector fields back into their order; where it is meant, allow it with the reason.",
+        why="They are about the primary vector field. One of the same size answers without an error.",
+        example="-  body: {type: vector, dims: 384, primary: true}\n+  body: {type: vector, dims: 384}\n"
+        "-  title: {type: vector, dims: 384}\n+  title: {type: vector, dims: 384, primary: true}",
+        fix="Say `primary: true` of the same vector as before; where it is meant, allow it with the reason.",
     ),
     Rule(
         code="store-moved",

@@ -6,6 +6,7 @@ import itertools
 import logging
 import operator
 from collections.abc import (
+    AsyncIterable,
     AsyncIterator,
     Awaitable,
     Callable,
@@ -25,6 +26,10 @@ logger = logging.getLogger(__name__)
 Vector: TypeAlias = Sequence[float] | npt.NDArray[Any]
 
 
+# Several of them, or an array of shape (n, dims).
+Vectors: TypeAlias = Iterable[Vector] | npt.NDArray[Any]
+
+
 # The words of one command, as redis-py's `execute_command` takes them.
 Command: TypeAlias = tuple[str | bytes | int | float, ...]
 
@@ -38,6 +43,10 @@ NumericFilter: TypeAlias = tuple[float | None, float | None]
 
 
 T = TypeVar("T")
+
+
+# Any iterable, asynchronous or not.
+Items: TypeAlias = Iterable[T] | AsyncIterable[T]
 
 
 # What the server takes at most, unless MAXSEARCHRESULTS says otherwise, and for counts of other kinds.
@@ -122,7 +131,7 @@ class StoreMany:
         self._key_name = key_name
         self._seen = 0
         # Of each item in the batch: its place in the input, its key, how many commands it takes.
-        self._batch: list[tuple[int, str, int]] = []
+        self._batch: list[tuple[int, object, int]] = []
 
     def add(self, item: Any) -> bool:
         """Take one item into the batch, or into the report if it is at fault; True: the batch is full."""
@@ -143,7 +152,7 @@ class StoreMany:
             self._fail(index, key, str(error) or type(error).__name__)
         else:
             self.commands.extend(commands)
-            self._batch.append((index, str(key), len(commands)))
+            self._batch.append((index, key, len(commands)))
         return len(self._batch) >= self._batch_size
 
     def settle(self, replies: Sequence[Any]) -> None:

@@ -34,11 +34,16 @@ from vecmigrate.helpers.fields import Field, Numeric, Tag, Text
 from vecmigrate.helpers.index import Index, ReadDocument
 from vecmigrate.helpers.queries import Filters
 from vecmigrate.helpers.replies import value_of
+from vecmigrate.helpers.searches import search_warning, warnings_of
 from vecmigrate.helpers.values import as_str
 from vecmigrate.helpers.where import Where
 
 # Documents that one reply of a cursor names, and one pipeline reads or deletes.
 WALK_BATCH: Final = 500
+
+
+# No time limit, since RESP2 does not tell an answer that was cut short from a whole one.
+UNLIMITED: Final = ("TIMEOUT", 0, "DIALECT", 2)
 
 
 def condition_words(where: Where | None) -> Command:
@@ -52,7 +57,7 @@ def condition_words(where: Where | None) -> Command:
 def count_command(index: Index, where: Where | None) -> Command:
     """FT.SEARCH that counts the documents that meet a condition."""
     query, *params = condition_words(where)
-    words = ("FT.SEARCH", index.name, query, *params, "LIMIT", 0, 0, "DIALECT", 2)
+    words = ("FT.SEARCH", index.name, query, *params, "LIMIT", 0, 0, *UNLIMITED)
     return as_bytes(words)
 
 
@@ -82,22 +87,28 @@ def list_command(
             )
         order = ("SORTBY", sort_by.attribute, "DESC" if descending else "ASC")
     words = ("FT.SEARCH", index.name, query, *params, "NOCONTENT", *order)
-    return as_bytes((*words, "LIMIT", start, limit, "DIALECT", 2))
+    return as_bytes((*words, "LIMIT", start, limit, *UNLIMITED))
 
 
 def walk_command(index: Index, where: Where | None) -> Command:
-    """FT.AGGREGATE with a cursor over the ids of all documents that meet a condition.
-
-    It has no time limit, since an answer that was cut short could not be told from a whole one.
-    """
+    """FT.AGGREGATE with a cursor over the ids of all documents that meet a condition."""
     query, *params = condition_words(where)
     words = ("FT.AGGREGATE", index.name, query, *params, "LOAD", 1, "@__key")
-    words = (*words, "WITHCURSOR", "COUNT", WALK_BATCH, "TIMEOUT", 0)
-    return as_bytes((*words, "DIALECT", 2))
+    words = (*words, "WITHCURSOR", "COUNT", WALK_BATCH, *UNLIMITED)
+    return as_bytes(words)
+
+
+def check_whole(reply: Any) -> None:
+    """Raise SearchWarning where the server warns that a reply is not the whole answer."""
+    if isinstance(reply, Mapping):
+        text = "; ".join(warnings_of(reply))
+        if text:
+            raise search_warning(text)
 
 
 def total_of(reply: Any) -> int:
     """How many documents a reply of FT.SEARCH says that there are."""
+    check_whole(reply)
     if isinstance(reply, Mapping):
         return int(value_of(reply, "total_results") or 0)
     return int(reply[0])
@@ -105,6 +116,7 @@ def total_of(reply: Any) -> int:
 
 def ids_of(reply: Any) -> list[Any]:
     """The ids in a reply of FT.SEARCH without content."""
+    check_whole(reply)
     if isinstance(reply, Mapping):
         return [value_of(result, "id") for result in value_of(reply, "results") or ()]
     return list(reply[1:])
@@ -113,6 +125,7 @@ def ids_of(reply: Any) -> list[Any]:
 def walked(reply: Any) -> tuple[list[Any], int]:
     """The ids in a reply of a cursor, and the cursor; 0 where it is at its end."""
     found, cursor = reply
+    check_whole(found)
     if isinstance(found, Mapping):
         results = value_of(found, "results") or ()
         rows = [value_of(result, "extra_attributes") for result in results]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import (
     Callable,
-    Iterable,
+    Iterator,
     Mapping,
     Sequence,
 )
@@ -18,6 +18,7 @@ from vecmigrate.helpers.common import (
     Command,
     T,
     Vector,
+    Vectors,
     check_many,
     whole_number,
 )
@@ -33,10 +34,10 @@ from vecmigrate.helpers.queries import (
 from vecmigrate.helpers.replies import (
     as_texts,
     json_document,
-    json_texts,
+    json_fields,
+    json_results,
     json_value,
     search_results,
-    strip_prefix,
 )
 from vecmigrate.helpers.values import document_command, document_key, json_set_command
 from vecmigrate.helpers.vectors import (
@@ -51,8 +52,8 @@ from vecmigrate.helpers.where import Where
 Path: TypeAlias = str | tuple[str, ...]
 
 
-# The values of a document, or what a search returned of it, as text.
-Texts: TypeAlias = Mapping[str, str]
+# The values of a document, or what a search returned of it: texts of a hash, values of a JSON document.
+Texts: TypeAlias = Mapping[str, Any]
 
 
 # What makes a hit of the key, the score, and the texts that a search returned.
@@ -128,16 +129,21 @@ class VectorField:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search that is ready to be sent: its command, and how its reply is read."""
+    """A search that is ready to be sent: its command, and how its reply is read.
+
+    `timeout_ms` is how long the server may take; that many results as `wanted` says lack none.
+    """
 
     index: Index
     vector: VectorField
     command: Command
+    timeout_ms: int
+    wanted: int | None = None
 
     def hits(self, reply: Any, read: ReadHit[T]) -> list[T]:
         """The results in a reply, nearest first."""
         key_of, score = self.index.key_of, self.vector.score
-        results = search_results(reply)
+        results = self.index.results(reply)
         return [read(key_of(name), score(far), texts) for name, far, texts in results]
 
 
@@ -147,12 +153,16 @@ class Index:
 
     Args:
         name: What is queried: an alias, so that the index behind it can be rebuilt.
-        prefixes: What keys of documents begin with; helpers write under the first.
+        prefixes: What ids of documents begin with; helpers write under the first.
         storage: What documents are: `hash` or `json`.
         on_error: Whether searches `raise` errors of Redis, or log them and are `empty`.
         values: Field → where a document holds it; without vectors, in any order.
         vectors: Vector field → how it is stored.
-        returned: What searches return of a document, in the words of RETURN.
+        returned: What searches return of a document: field → its path, or its attribute where RETURN would
+            take the path for another one.
+        returns_documents: Whether searches return documents as a whole, since RETURN would alter a value: it
+            gives 12 digits of a number.
+        several: The fields of JSON documents whose path may pick out any number of values.
         filters: Field that searches can filter by → how its labels are kept, or None for numbers.
         attributes: Field that queries name → what the index calls it, where that is not its name.
     """
@@ -163,7 +173,9 @@ class Index:
     on_error: Literal["raise", "empty"] = "raise"
     values: Mapping[str, Path] = field(default_factory=dict)
     vectors: Mapping[str, VectorField]
-    returned: tuple[str, ...] = ()
+    returned: Mapping[str, str] = field(default_factory=dict)
+    returns_documents: bool = False
+    several: tuple[str, ...] = ()
     filters: Mapping[str, Labels | None] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
 
@@ -174,11 +186,22 @@ class Index:
             TypeError: The key is no text.
             ValueError: Searches would lose a document of that key.
         """
-        return document_key(self.prefixes[0], key)
+        return document_key(self.prefix_of(key), key)
+
+    def prefix_of(self, key: str) -> str:
+        """What a key lacks to be the id of its document.
+
+        Of several prefixes that is the first, and nothing for a key that begins with one of them.
+        """
+        several = self.prefixes if len(self.prefixes) > 1 else ()
+        if isinstance(key, str) and key.startswith(several):
+            return ""
+        return self.prefixes[0]
 
     def key_of(self, document_id: str) -> str:
-        """The key in the id of a document."""
-        return strip_prefix(document_id, self.prefixes)
+        """The key whose document has this id: behind a further prefix it is the id itself."""
+        key = document_id.removeprefix(self.prefixes[0])
+        return key if self.prefix_of(key) else document_id
 
     def asked(self, field: str) -> str:
         """What queries call a field, behind their @."""
@@ -194,21 +217,65 @@ class Index:
         return self.vectors[field].to_list(vector)
 
     @property
-    def scan_pattern(self) -> str:
-        """The pattern of SCAN that finds the documents under the first prefix."""
-        return re.sub(r"([*?\[\]\\^])", r"\\\1", self.prefixes[0]) + "*"
+    def scans(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """For each prefix the pattern of SCAN, and the prefixes before it, whose documents came already."""
+        for place, prefix in enumerate(self.prefixes):
+            pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", prefix) + "*"
+            yield pattern, self.prefixes[:place]
+
+    @property
+    def key_type(self) -> str:
+        """What the TYPE of documents is."""
+        return "ReJSON-RL" if self.storage == "json" else "hash"
+
+    def results(self, reply: Any) -> Iterator[tuple[str, float, dict[str, Any]]]:
+        """For each result of a search the id, the distance, and the values of its fields."""
+        if self.storage == "json":
+            return json_results(reply, self.several)
+        return search_results(reply, self.returned if self.returns_documents else None)
+
+    @property
+    def _return_words(self) -> tuple[str, ...] | None:
+        if self.returns_documents:
+            return None
+        words = []
+        for name, path in self.returned.items():
+            words += [path] if path == name else [path, "AS", name]
+        return tuple(words)
+
+    def _search(
+        self,
+        vector: VectorField,
+        query: str,
+        params: Sequence[Any],
+        limit: int,
+        timeout_ms: int,
+        *,
+        wanted: int | None = None,
+    ) -> Search:
+        timeout_ms = whole_number("timeout_ms", timeout_ms, WHOLE_MAX)
+        command = search_command(
+            self.name,
+            query,
+            params,
+            self._return_words,
+            limit,
+            timeout_ms=timeout_ms,
+            dialect=3 if self.storage == "json" else 2,
+        )
+        return Search(self, vector, command, timeout_ms, wanted)
 
     def delete_command(self, key: str) -> Command:
         """DEL of one document."""
-        return document_command("DEL", self.prefixes[0], key)
+        return document_command("DEL", self.prefix_of(key), key)
 
     def get_command(self, key: str) -> Command:
         """HMGET of the values of one document, then of its vectors, or JSON.GET of it."""
         if self.storage == "json":
-            return document_command("JSON.GET", self.prefixes[0], key)
+            return document_command("JSON.GET", self.prefix_of(key), key)
         vectors = (vector.path for vector in self.stored_vectors.values())
         paths = (*self.values.values(), *vectors)
-        return document_command("HMGET", self.prefixes[0], key, *map(str, paths))
+        return document_command("HMGET", self.prefix_of(key), key, *map(str, paths))
 
     @property
     def stored_vectors(self) -> Mapping[str, VectorField]:
@@ -221,12 +288,12 @@ class Index:
             document = json_document(reply)
             if document is None:
                 return None
-            texts = json_texts(document, self.values)
+            values = json_fields(document, self.values)
             vectors = {
                 name: vector.from_numbers(json_value(document, vector.path or ()))
                 for name, vector in self.stored_vectors.items()
             }
-            return read(key, texts, vectors)
+            return read(key, values, vectors)
         if all(value is None for value in reply):
             return None
         texts = as_texts(zip(self.values, reply, strict=False))
@@ -246,9 +313,10 @@ class Index:
         field: str,
         query: Vector,
         knn_k: int,
+        timeout_ms: int,
         ef_runtime: int | None = None,
-        conditions: Conditions | None = None,
         *,
+        conditions: Conditions | None = None,
         where: Where | None = None,
     ) -> Search:
         """The search for the `knn_k` documents whose vector `field` is nearest to `query`.
@@ -268,17 +336,17 @@ class Index:
         nearest = f"[KNN $knn_k @{self.asked(field)} $query_vec{options} AS {DISTANCE}]"
         params = ("query_vec", vector.to_blob(query), *own, *filters.params)
         query_text = f"{filters.query}=>{nearest}"
-        command = search_command(self.name, query_text, params, self.returned, knn_k)
-        return Search(self, vector, command)
+        return self._search(vector, query_text, params, knn_k, timeout_ms, wanted=knn_k)
 
     def knn_many(
         self,
         field: str,
-        queries: Iterable[Vector],
+        queries: Vectors,
         knn_k: int,
+        timeout_ms: int,
         ef_runtime: int | None = None,
-        conditions: Conditions | None = None,
         *,
+        conditions: Conditions | None = None,
         where: Where | None = None,
     ) -> Sequence[Search]:
         """The search of `knn` for each of several vectors.
@@ -287,8 +355,12 @@ class Index:
             ValueError: An argument is out of range.
         """
         check_many("queries", queries)
-        rest = (knn_k, ef_runtime, conditions)
-        return [self.knn(field, query, *rest, where=where) for query in queries]
+        rest = (knn_k, timeout_ms, ef_runtime)
+
+        def search(one: Vector) -> Search:
+            return self.knn(field, one, *rest, conditions=conditions, where=where)
+
+        return [search(one) for one in queries]
 
     def range(
         self,
@@ -296,8 +368,9 @@ class Index:
         query: Vector,
         min_score: float,
         limit: int,
-        conditions: Conditions | None = None,
+        timeout_ms: int,
         *,
+        conditions: Conditions | None = None,
         where: Where | None = None,
     ) -> Search:
         """The search for the documents that score at least `min_score`, at most `limit` of them.
@@ -312,8 +385,7 @@ class Index:
         filters.clauses.insert(0, f"{within}=>{{$YIELD_DISTANCE_AS: {DISTANCE}}}")
         own = ("query_vec", vector.to_blob(query), "radius", vector.radius(min_score))
         params = (*own, *filters.params)
-        command = search_command(self.name, filters.query, params, self.returned, limit)
-        return Search(self, vector, command)
+        return self._search(vector, filters.query, params, limit, timeout_ms)
 
     def _filters(
         self,

@@ -144,14 +144,30 @@ def search_command(
     index: str,
     query: str,
     params: Sequence[Any],
-    returned: Sequence[str],
+    returned: Sequence[str] | None,
     limit: int,
+    *,
+    timeout_ms: int,
+    dialect: int = 2,
 ) -> Command:
-    """FT.SEARCH for the `limit` nearest documents, with the fields to return."""
+    """FT.SEARCH for the `limit` nearest documents.
+
+    Args:
+        index: What is searched.
+        query: The query, which gives each document a distance.
+        params: Names and values of its parameters.
+        returned: The fields to return, in the words of RETURN; None for the documents as they are stored.
+        limit: How many to return at most.
+        timeout_ms: How long the server may take, at least 1.
+        dialect: 2, or 3 for JSON documents: it returns all values of a path, each as it is stored.
+    """
+    wanted: tuple[str | int, ...] = ()
+    if returned is not None:
+        wanted = ("RETURN", len(returned) + 1, DISTANCE, *returned)
     words = (
         *("FT.SEARCH", index, query, "PARAMS", len(params), *params),
-        *("SORTBY", DISTANCE, "ASC", "RETURN", len(returned) + 1, DISTANCE, *returned),
-        *("LIMIT", 0, limit, "DIALECT", 2),
+        *("SORTBY", DISTANCE, "ASC", *wanted),
+        *("LIMIT", 0, limit, "TIMEOUT", timeout_ms, "DIALECT", dialect),
     )
     return as_bytes(words)
 

@@ -21,6 +21,7 @@ from vecmigrate.helpers.common import (
     AsyncRedis,
     BlockingRedis,
     Command,
+    Items,
     StoreMany,
     StoreReport,
     T,
@@ -31,6 +32,7 @@ from vecmigrate.helpers.common import (
 )
 from vecmigrate.helpers.index import Index, ReadDocument, ReadHit, Search
 from vecmigrate.helpers.replies import doc_count
+from vecmigrate.helpers.searches import Searches
 from vecmigrate.helpers.values import as_str, real_number
 
 # The shortest time to live in seconds, and the longest: a hundred years.
@@ -135,7 +137,7 @@ def store_blocking(
 
 async def store_many(
     redis: AsyncRedis,
-    items: Iterable[T] | AsyncIterable[T],
+    items: Items[T],
     encode: Callable[[T], Sequence[Command]],
     key_name: str,
     batch_size: int,
@@ -167,7 +169,7 @@ def store_many_blocking(
     return work.report
 
 
-async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+async def each(items: Items[T]) -> AsyncIterator[T]:
     """The items of any iterable, asynchronous or not."""
     if isinstance(items, AsyncIterable):
         async for item in items:
@@ -237,22 +239,26 @@ def delete_many_blocking(
 
 async def find(redis: AsyncRedis, search: Search, read: ReadHit[T]) -> list[T]:
     """What a search finds; nothing on errors of Redis, if the index is told so."""
-    try:
-        reply = await redis.execute_command(*search.command, **AS_BYTES)
-    except RedisError as error:
-        note_failure(search, error)
-        return []
-    return search.hits(reply, read)
+    work = Searches([search])
+    while work.commands:
+        try:
+            reply = await redis.execute_command(*work.commands[0], **AS_BYTES)
+        except RedisError as error:
+            reply = error
+        work.settle([reply])
+    return hits_of_each(work, read)[0]
 
 
 def find_blocking(redis: BlockingRedis, search: Search, read: ReadHit[T]) -> list[T]:
     """The blocking twin of `find`."""
-    try:
-        reply = redis.execute_command(*search.command, **AS_BYTES)
-    except RedisError as error:
-        note_failure(search, error)
-        return []
-    return search.hits(reply, read)
+    work = Searches([search])
+    while work.commands:
+        try:
+            reply = redis.execute_command(*work.commands[0], **AS_BYTES)
+        except RedisError as error:
+            reply = error
+        work.settle([reply])
+    return hits_of_each(work, read)[0]
 
 
 async def find_many(
@@ -261,12 +267,14 @@ async def find_many(
     read: ReadHit[T],
 ) -> list[list[T]]:
     """What each of several searches finds, in one round trip."""
-    try:
-        commands = [search.command for search in searches]
-        replies = await pipelined(redis, commands, raise_on_error=False)
-    except RedisError as error:
-        replies = [error] * len(searches)
-    return hits_of_each(searches, replies, read)
+    work = Searches(searches)
+    while work.commands:
+        try:
+            replies = await pipelined(redis, work.commands, raise_on_error=False)
+        except RedisError as error:
+            replies = [error] * len(work.commands)
+        work.settle(replies)
+    return hits_of_each(work, read)
 
 
 def find_many_blocking(
@@ -275,22 +283,24 @@ def find_many_blocking(
     read: ReadHit[T],
 ) -> list[list[T]]:
     """The blocking twin of `find_many`."""
-    try:
-        commands = [search.command for search in searches]
-        replies = pipelined_blocking(redis, commands, raise_on_error=False)
-    except RedisError as error:
-        replies = [error] * len(searches)
-    return hits_of_each(searches, replies, read)
+    work = Searches(searches)
+    while work.commands:
+        try:
+            replies = pipelined_blocking(
+                redis,
+                work.commands,
+                raise_on_error=False,
+            )
+        except RedisError as error:
+            replies = [error] * len(work.commands)
+        work.settle(replies)
+    return hits_of_each(work, read)
 
 
-def hits_of_each(
-    searches: Iterable[Search],
-    replies: Iterable[Any],
-    read: ReadHit[T],
-) -> list[list[T]]:
-    """The results in the replies to several searches."""
+def hits_of_each(work: Searches, read: ReadHit[T]) -> list[list[T]]:
+    """The results of each search."""
     found: list[list[T]] = []
-    for search, reply in zip(searches, replies, strict=True):
+    for search, reply in zip(work.searches, work.replies, strict=True):
         if isinstance(reply, Exception):
             note_failure(search, reply)
             found.append([])
@@ -306,18 +316,29 @@ def note_failure(search: Search, error: Exception) -> None:
     logger.debug("The search of %s failed", search.index.name, exc_info=error)
 
 
+def scan_options(index: Index) -> dict[str, Any]:
+    """What SCAN is told beside a pattern: documents only, as others may have keys of that form."""
+    return {"count": SCAN_COUNT, "_type": index.key_type, **AS_BYTES}
+
+
 async def iterate(redis: AsyncRedis, index: Index) -> AsyncIterator[str]:
     """The keys that have documents, as SCAN comes across them."""
-    pattern = index.scan_pattern.encode()
-    async for key in redis.scan_iter(match=pattern, count=SCAN_COUNT, **AS_BYTES):
-        yield as_str(key).removeprefix(index.prefixes[0])
+    for pattern, earlier in index.scans:
+        keys = redis.scan_iter(match=pattern.encode(), **scan_options(index))
+        async for key in keys:
+            name = as_str(key)
+            if not name.startswith(earlier):
+                yield index.key_of(name)
 
 
 def iterate_blocking(redis: BlockingRedis, index: Index) -> Iterator[str]:
     """The blocking twin of `iterate`."""
-    pattern = index.scan_pattern.encode()
-    for key in redis.scan_iter(match=pattern, count=SCAN_COUNT, **AS_BYTES):
-        yield as_str(key).removeprefix(index.prefixes[0])
+    for pattern, earlier in index.scans:
+        keys = redis.scan_iter(match=pattern.encode(), **scan_options(index))
+        for key in keys:
+            name = as_str(key)
+            if not name.startswith(earlier):
+                yield index.key_of(name)
 
 
 async def scan(redis: AsyncRedis, index: Index) -> list[str]:

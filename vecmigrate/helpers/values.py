@@ -71,8 +71,8 @@ def given(value: Any, otherwise: Any) -> Any:
     return otherwise if value is None or value == "" else value
 
 
-def utf8(what: str, text: str) -> bytes:
-    """A text as bytes, whatever encoding the client has.
+def utf8(text: str, what: str, field: str | None = None) -> bytes:
+    """A text as bytes, whatever encoding the client has; `what` and `field` are for messages.
 
     Raises:
         ValueError: It holds half a surrogate pair, as a JSON text that was cut short gives.
@@ -81,8 +81,9 @@ def utf8(what: str, text: str) -> bytes:
         # As `str` has it: a member of an enumeration, for one, has an encoding and a text of its own.
         return str.encode(text)
     except UnicodeEncodeError:
+        where = "" if field is None else f"field {field!r}: "
         raise ValueError(
-            f"{what} holds half a surrogate pair (expected whole characters)",
+            f"{where}the {what} holds half a surrogate pair (expected whole characters)",
         ) from None
 
 
@@ -95,7 +96,7 @@ def document_key(prefix: str, key: str) -> bytes:
     """
     if not isinstance(key, str):
         raise TypeError(f"the key is {type(key).__name__} (expected text)")
-    name = utf8("the key", key)
+    name = utf8(key, "key")
     if not name or b"\0" in name:
         raise ValueError(
             f"the key {'holds NUL' if name else 'is empty'} (expected some text without NUL)",
@@ -109,7 +110,7 @@ def document_command(name: str, prefix: str, key: str, *words: str) -> Command:
         raise TypeError(f"the key is {type(key).__name__} (expected text)")
     return (
         name,
-        prefix.encode() + utf8("the key", key),
+        prefix.encode() + utf8(key, "key"),
         *(word.encode() for word in words),
     )
 
@@ -124,7 +125,7 @@ def encode_text(
     if value is None:
         return None
     if isinstance(value, str):
-        text = utf8(f"field {field!r}: the text", value)
+        text = utf8(value, "text", field)
     elif isinstance(value, bytes):
         text = bytes(value)
     elif isinstance(value, bool | np.bool_):
@@ -416,23 +417,16 @@ def encode_json(field: str, value: Any) -> bytes | None:
     """
     if value is None:
         return None
-    return json_bytes(
-        f"field {field!r}",
-        dict(value) if isinstance(value, Mapping) else value,
-    )
-
-
-def json_bytes(where: str, value: Any) -> bytes:
-    """Compact JSON in UTF-8; raises as `encode_json`, with `where` before the message."""
+    plain = dict(value) if isinstance(value, Mapping) else value
     try:
-        text = COMPACT.encode(value)
+        text = COMPACT.encode(plain)
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+        raise ValueError(f"field {field!r}: {error}") from error
     except RecursionError:
         raise ValueError(
-            f"{where}: arrays and objects lie too deep in each other (expected less deep JSON)",
+            f"field {field!r}: arrays and objects lie too deep in each other (expected less deep JSON)",
         ) from None
-    return utf8(f"{where}: the JSON", text)
+    return utf8(text, "JSON", field)
 
 
 def check_metadata(metadata: Any) -> None:
@@ -477,7 +471,11 @@ def json_set_command(
             for name in path[:-1]:
                 parent = parent.setdefault(name, {})
             parent[path[-1]] = value
-    text = json_bytes("the document cannot be stored", document)
+    try:
+        text = utf8(COMPACT.encode(document), "document")
+    except RecursionError:
+        text = b""
+        check_json(document, JSON_DEPTH_MAX)
     # Both are rare, and can be ruled out fast.
     is_deep = text.count(b"[") + text.count(b"{") > JSON_DEPTH_MAX
     if is_deep or MANY_DIGITS.search(text) is not None:

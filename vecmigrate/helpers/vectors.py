@@ -65,6 +65,10 @@ SQUARED_LENGTHS: Final[dict[str, tuple[float, float]]] = {
 }
 
 
+# Numbers, and rows of them, that need no closer look.
+PLAIN: Final = frozenset({float, int, np.ndarray})
+
+
 # Squared lengths well within all limits, however roughly they are added up.
 SURELY_FINE: Final = (1e-30, 1e30)
 
@@ -94,9 +98,9 @@ def encode_vector(vector: Vector, dims: int, datatype: str, metric: str) -> byte
         # Most vectors are of the stored type already, and of a length that leaves no doubt.
         return vector.tobytes()
     numbers = as_numbers(vector, dims)
-    stored = to_stored(numbers, datatype)
-    kept = widened(stored, datatype)
     with np.errstate(all="ignore"):
+        stored = to_stored(numbers, datatype)
+        kept = widened(stored, datatype)
         wide = kept.astype(np.float64)
         squared = float(wide @ wide)
         is_same = datatype not in WHOLE_RANGES or (numbers == kept).all()
@@ -123,7 +127,8 @@ def encode_vectors(
     Returns:
         n blobs and n reasons, in the order of the rows. The blob of a row that has a reason is meaningless.
     """
-    stored = to_stored(matrix, datatype)
+    with np.errstate(all="ignore"):
+        stored = to_stored(matrix, datatype)
     width = stored.itemsize * matrix.shape[1]
     packed = stored.tobytes()
     blobs = [packed[start : start + width] for start in range(0, len(packed), width)]
@@ -152,11 +157,12 @@ def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
         raise ValueError(
             f"the vector is {type(vector).__name__} (expected {dims} real numbers)",
         )
-    kinds = set(map(type, vector)) if isinstance(vector, list | tuple) else set()
-    if any(issubclass(kind, bool | np.bool_) for kind in kinds):
+    is_row = isinstance(vector, list | tuple)
+    kinds = set(map(type, vector)) if is_row else {type(vector)}
+    is_plain = kinds <= PLAIN
+    if not is_plain and any(issubclass(kind, bool | np.bool_) for kind in kinds):
         raise ValueError(f"the vector holds booleans (expected {dims} real numbers)")
-    holds_masked = any(issubclass(kind, np.ma.MaskedArray) for kind in kinds)
-    if holds_masked or np.ma.is_masked(vector):
+    if not is_plain and (np.ma.is_masked(vector) or np.ma.core.MaskedConstant in kinds):
         raise ValueError(
             f"the vector has masked numbers (expected {dims} real numbers; fill them in first)",
         )
@@ -181,13 +187,12 @@ def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
 
 def to_stored(numbers: npt.NDArray[Any], datatype: str) -> npt.NDArray[Any]:
     """Numbers cast to what is stored, in the same shape. What does not fit shows when it is read back."""
-    with np.errstate(all="ignore"):
-        if datatype != "bfloat16":
-            return numbers.astype(STORED_AS[datatype])
-        bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32)
-        # Adding just under half of the dropped part, and its last kept bit, rounds ties to even.
-        halves = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
-        return halves.astype(STORED_AS[datatype])
+    if datatype != "bfloat16":
+        return numbers.astype(STORED_AS[datatype])
+    bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32)
+    # Adding just under half of the dropped part, and its last kept bit, rounds ties to even.
+    halves = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
+    return halves.astype(STORED_AS[datatype])
 
 
 def widened(stored: npt.NDArray[Any], datatype: str) -> npt.NDArray[Any]:

@@ -43,11 +43,16 @@ def document_keys(client: redis.Redis, info: reply.Info, count: int) -> list[str
     from vecmigrate.helpers.vectors import encode_vector
 
     dims, datatype, metric = (vector[name] for name in ("dim", "data_type", "distance_metric"))
+    attribute = query_name(vector["attribute"])
     blob = encode_vector([1] * int(dims), int(dims), datatype.lower(), metric.lower())
-    answer = client.execute_command(
-        "FT.SEARCH", reply.index_name(info), f"*=>[KNN {count} @{query_name(vector['attribute'])} $vector]",
-        "PARAMS", 2, "vector", blob, "NOCONTENT", "LIMIT", 0, count, "DIALECT", 2,
-    )  # fmt: skip  # a command
+    try:
+        answer = client.execute_command(
+            "FT.SEARCH", reply.index_name(info), f"*=>[KNN {count} @{attribute} $vector]",
+            "PARAMS", 2, "vector", blob, "NOCONTENT", "LIMIT", 0, count, "DIALECT", 2,
+        )  # fmt: skip  # a command
+    except redis.ResponseError:
+        # Some attributes can be in no query, which is said of the spec; a sample is not worth an error.
+        return []
     return [hit.id for hit in reply.parse_search(answer, with_content=False).hits]
 
 

@@ -39,6 +39,7 @@ from vecmigrate.spec.model import (
     JsonField,
     NumericField,
     TagField,
+    TextField,
     VectorField,
 )
 
@@ -104,6 +105,8 @@ def _vector(item: VectorField, vectors: Mapping[str, bytes]) -> bytes:
 def encode_value(item: Field, value: object) -> bytes:
     """`value`, which is not None, as the bytes of the hash field; raises as `encode_document` does."""
     match item:
+        case TextField():
+            encoded = values.encode_text(item.name, value)
         case JsonField():
             encoded = values.encode_json(item.name, value)
         case TagField():
@@ -114,8 +117,8 @@ def encode_value(item: Field, value: object) -> bytes:
             encoded = values.encode_point(item.name, value)
         case GeoShapeField():
             encoded = values.encode_shape(item.name, value)
-        case _:
-            encoded = values.encode_text(item.name, value)
+        case VectorField():
+            encoded = None
     if encoded is None:
         raise ValueError(f"field {item.name!r}: there is no value (expected one)")
     return encoded

@@ -18,7 +18,7 @@ from vecmigrate.spec.build import VERSION, default_separator
 from vecmigrate.spec.check import load_schema
 from vecmigrate.spec.implied import default_path
 from vecmigrate.spec.model import Flat, Hnsw, IndexSpec, SvsVamana, TextField, VectorField
-from vecmigrate.spec.write import Proposal, field_name, key_name, say_key, spec_name
+from vecmigrate.spec.write import Proposal, field_name, key_name, say_key, say_primary, spec_name
 
 _FLAGS: Final = {
     "NOSTEM": "nostem",
@@ -94,6 +94,7 @@ def propose(
     store_prefix, told = _store_prefix(prefixes, keys)
     notes += told
     say_key(key, fields)
+    say_primary(fields)
     mapping: dict[str, Any] = {
         "version": VERSION,
         "name": name,

@@ -19,6 +19,7 @@ from vecmigrate.spec.implied import (
     default_source,
     metadata_holder,
     path_of,
+    primary_vector,
 )
 from vecmigrate.spec.model import (
     Algorithm,
@@ -114,13 +115,13 @@ def build_spec(mapping: Mapping[str, Any], *, locate: Locate = nowhere) -> Index
         _build_field(field_name, field, index.storage, holder, locate(("fields", field_name)))
         for field_name, field in mapping["fields"].items()
     )
-    first_vector = next(field.name for field in fields if isinstance(field, VectorField))
+    primary = primary_vector(mapping["fields"])
     return IndexSpec(
         name=name,
         key=key,
         index=index,
         fields=fields,
-        helpers=resolve_helpers(name, key, first_vector, mapping.get("helpers", {})),
+        helpers=resolve_helpers(name, key, primary, mapping.get("helpers", {})),
         description=mapping.get("description", ""),
         renamed_from=mapping.get("renamed_from"),
         location=locate(()),

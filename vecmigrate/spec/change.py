@@ -159,6 +159,9 @@ def _leads_to(old: IndexSpec, changes: Mapping[str, Any], target: IndexSpec) -> 
 
 def _difference(old: IndexSpec, new: IndexSpec, *, explicit: bool) -> dict[str, Any]:
     before, after = _explicit(old), _explicit(new)
+    for body in (*before["fields"].values(), *after["fields"].values()):
+        # Which vector the helpers search is nothing that a migration does.
+        body.pop("primary", None)
     plain = after if explicit else spec_to_mapping(new)
     renamed = renamed_fields(old, new)
     fields: _Fields = before["fields"]

@@ -7,7 +7,7 @@ import keyword
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from vecmigrate.spec.implied import default_source, metadata_holder
+from vecmigrate.spec.implied import default_source, metadata_holder, vector_names
 from vecmigrate.spec.naming import (
     DEFAULT_METADATA,
     DEFAULT_QUERY,
@@ -78,7 +78,7 @@ def _check_functions(mapping: Mapping[str, Any], findings: Findings) -> None:
 
 def functions(mapping: Mapping[str, Any], findings: Findings) -> dict[str, tuple[str, KeyPath]]:
     """Role → the name of the generated function and where the spec says it; empty where that is not known."""
-    vectors = [name for name, field in mapping["fields"].items() if field["type"] == "vector"]
+    vectors = vector_names(mapping["fields"])
     if not vectors or "name" not in mapping or "key" not in mapping or not findings.is_clean(("helpers",)):
         return {}
     helpers = resolve_helpers(mapping["name"], mapping["key"], vectors[0], mapping["helpers"])
@@ -100,8 +100,22 @@ def _check_results(mapping: Mapping[str, Any], findings: Findings) -> None:
     holder = metadata_holder(fields)
     key = mapping.get("key")
     shows_key = not any(field.get("from") == "key" for field in fields.values())
+    if shows_key and key in HIT_KEYS and (key != "metadata" or holder is not None):
+        message = f"the key `{key}` would have the name that results use for the {HIT_KEYS[key]}"
+        hint = f"call it `{mapping.get('name', 'own')}_{key}`, or show it as a field with `from: key`"
+        findings.add("name-collision", ("key",), message, "another name", hint)
     for name, field in fields.items():
-        if field["type"] == "vector" or name == holder:
+        if field["type"] == "vector":
+            # A document that `get` returns has the vectors beside the key and the metadata.
+            what = (
+                "key" if shows_key and name == key else "metadata" if name == "metadata" and holder else None
+            )
+            if what is not None:
+                message = f"the vector field `{name}` would have the name that documents use for the {what}"
+                hint = f"call it `{name}_vector` and say `path: {name}`"
+                findings.add("name-collision", ("fields", name), message, "another name", hint, at_key=True)
+            continue
+        if name == holder:
             continue
         if name in HIT_KEYS and (name != "metadata" or holder is not None):
             message = f"the field `{name}` would have the name that results use for the {HIT_KEYS[name]}"
@@ -118,7 +132,7 @@ def _check_store_parameters(mapping: Mapping[str, Any], findings: Findings) -> N
     fields: _Fields = mapping["fields"]
     store = mapping["helpers"].get("store", {})
     holder = metadata_holder(fields)
-    vectors = [name for name, field in fields.items() if field["type"] == "vector"]
+    vectors = vector_names(fields)
     taken = dict.fromkeys(STORE_PARAMETERS, "the client")
     wanted: list[tuple[str, str, KeyPath]] = []
     if "key" in mapping:

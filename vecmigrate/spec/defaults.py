@@ -46,3 +46,7 @@ COORD_SYSTEM: Final = "spherical"
 # The index as a whole.
 STORAGE: Final = "hash"
 SCORE: Final = 1.0
+
+# Searches of generated helpers, in milliseconds: ten times the server's own 500, which cuts an exact search
+# of some 100,000 documents short, and not so long that one search holds a server for more than a moment.
+TIMEOUT_MS: Final = 5_000

@@ -49,3 +49,18 @@ def default_source(name: str, kind: str, holder: str | None) -> ValueSource:
     if kind == "json":
         return "metadata" if name == holder else "argument"
     return "metadata" if holder is not None and kind != "vector" else "argument"
+
+
+def vector_names(fields: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The names of the vector fields: the primary one first, then in their order."""
+    found = [name for name, field in fields.items() if field.get("type") == "vector"]
+    return sorted(found, key=lambda name: not fields[name].get("primary"))
+
+
+def primary_vector(fields: Mapping[str, Mapping[str, Any]]) -> str:
+    """The vector field that the plain helpers are about; the first where none is primary.
+
+    Raises:
+        IndexError: There is no vector field.
+    """
+    return vector_names(fields)[0]

@@ -178,6 +178,8 @@ class VectorField(FieldBase):
     metric: Metric = defaults.METRIC
     algorithm: Algorithm = Hnsw()
     index_missing: bool = False
+    # About helpers alone: the index and its documents are the same either way.
+    primary: bool = field(default=False, compare=False)
 
     @property
     def blob_size(self) -> int:
@@ -237,6 +239,7 @@ class Helpers:
     """
 
     on_error: OnError
+    timeout_ms: int
     generate: tuple[str, ...]
     constant: str | None
     dims_constant: str | None
@@ -286,12 +289,13 @@ class IndexSpec:
 
     @property
     def vectors(self) -> tuple[VectorField, ...]:
-        """The vector fields, in the order of the spec; there is at least one."""
-        return tuple(item for item in self.fields if isinstance(item, VectorField))
+        """The vector fields, the primary one first, then in the order of the spec; there is at least one."""
+        found = [item for item in self.fields if isinstance(item, VectorField)]
+        return tuple(sorted(found, key=lambda item: not item.primary))
 
     @property
     def vector(self) -> VectorField:
-        """The first vector field: the one that the plain helper names are about."""
+        """The primary vector field: the one that the plain helper names are about."""
         return self.vectors[0]
 
     @property
@@ -306,7 +310,7 @@ class IndexSpec:
     def written_fields(self) -> tuple[Field, ...]:
         """The fields that store helpers write, in the order of the spec; see `spec.paths` for the others.
 
-        The first vector field is always among them.
+        The primary vector field is always among them.
         """
         uses = (PathUse(item.name, item.path, isinstance(item, JsonField)) for item in self.fields)
         written = written_names(self.index.storage, uses)

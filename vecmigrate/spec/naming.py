@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from vecmigrate.spec.defaults import TIMEOUT_MS
 from vecmigrate.spec.model import Helpers, IndexSpec
 from vecmigrate.spec.plurals import plural_of
 
@@ -54,7 +55,7 @@ SHADOWING: Final = frozenset(
     }
 )
 STORE_PARAMETERS: Final = ("redis",)
-SEARCH_PARAMETERS: Final = ("redis", "knn_k", "ef_runtime", "min_score", "limit", "where")
+SEARCH_PARAMETERS: Final = ("redis", "knn_k", "ef_runtime", "min_score", "limit", "timeout_ms", "where")
 # The keys of a search result that are no fields, and what they hold.
 HIT_KEYS: Final = {"score": "similarity", "metadata": "metadata"}
 
@@ -99,7 +100,7 @@ def derived_to_blob(name: str) -> str:
     return f"{name}_embedding_to_blob"
 
 
-def resolve_helpers(name: str, key: str, first_vector: str, given: Mapping[str, Any]) -> Helpers:
+def resolve_helpers(name: str, key: str, primary: str, given: Mapping[str, Any]) -> Helpers:
     """The complete helpers of a spec, from what its `helpers` mapping gives and the derived names."""
     plural = given.get("plural", plural_of(name))
     functions = derived_functions(name, key, plural)
@@ -111,11 +112,12 @@ def resolve_helpers(name: str, key: str, first_vector: str, given: Mapping[str, 
     hit_class, item_class, document_class, fields_class = class_names(name)
     return Helpers(
         on_error=given.get("on_error", DEFAULT_ON_ERROR),
+        timeout_ms=given.get("timeout_ms", TIMEOUT_MS),
         generate=tuple(role for role in GENERATED if role in given.get("generate", GENERATED)),
         constant=given.get("constant"),
         to_blob=given.get("to_blob", {}).get("name", derived_to_blob(name)),
         dims_constant=given.get("to_blob", {}).get("dims"),
-        vector_parameter=store.get("vector", first_vector),
+        vector_parameter=store.get("vector", primary),
         metadata_parameter=store.get("metadata", DEFAULT_METADATA),
         query_parameter=knn.get("query", DEFAULT_QUERY),
         hit_class=hit_class,
@@ -136,6 +138,8 @@ def helpers_to_mapping(spec: IndexSpec) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if helpers.on_error != DEFAULT_ON_ERROR:
         options["on_error"] = helpers.on_error
+    if helpers.timeout_ms != TIMEOUT_MS:
+        options["timeout_ms"] = helpers.timeout_ms
     if helpers.generate != GENERATED:
         options["generate"] = list(helpers.generate)
     if helpers.constant is not None:
@@ -166,9 +170,9 @@ def _overrides(spec: IndexSpec, plural: str) -> dict[str, Any]:
 
 
 def function_names(helpers: Helpers, vectors: Sequence[str]) -> dict[str, str]:
-    """Every generated function of a spec with these helpers and vector fields: role → name.
+    """Every generated function of a spec with these helpers and vector fields, the primary one first.
 
-    Roles that the spec does not want generated are left out.
+    The result is role → name. Roles that the spec does not want generated are left out.
 
     Each vector field after the first adds its own searches, under the roles `knn:<field>`,
     `knn_many:<field>` and `range:<field>` and the names `<knn>_by_<field>` and so on.

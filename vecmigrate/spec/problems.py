@@ -50,6 +50,9 @@ CODES: Final[dict[str, str]] = {
     "reserved-word": "A name is a Python keyword or one that generated code needs for itself.",
     "name-collision": "Two things in generated code would have one name.",
     "missing-vector": "The spec has no vector field.",
+    "missing-primary": "Several vector fields, and none is primary. A warning; for `validate` and `check` an"
+    " error.",
+    "several-primary": "More than one vector field is primary.",
     "several-metadata": "More than one json field holds the whole metadata.",
     "conflicting-keys": "Two options exclude each other.",
     "needs-sortable": "`unf` is given without `sortable`.",
@@ -71,7 +74,12 @@ CODES: Final[dict[str, str]] = {
 # More are of use to nobody, and each takes time to word.
 MAX_PROBLEMS: Final = 200
 _DIGITS: Final = re.compile(r"\d+")
-WARNINGS: Final = frozenset({"no-files", "prefix-open", "prefix-shared", "prefix-redundant", "useless-field"})
+WARNINGS: Final = frozenset(
+    {
+        *("missing-primary", "no-files", "prefix-open", "prefix-redundant", "prefix-shared"),
+        "useless-field",
+    }
+)
 
 
 class Findings:

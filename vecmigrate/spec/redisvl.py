@@ -17,7 +17,7 @@ from vecmigrate.spec import defaults
 from vecmigrate.spec.build import VERSION, default_separator
 from vecmigrate.spec.implied import default_path
 from vecmigrate.spec.problems import Findings, KeyPath, nearest
-from vecmigrate.spec.write import Proposal, field_name, key_name, say_key, spec_name
+from vecmigrate.spec.write import Proposal, field_name, key_name, say_key, say_primary, spec_name
 
 PREFIX: Final = "rvl"
 KEY_SEPARATOR: Final = ":"
@@ -146,6 +146,7 @@ def propose(
     if findings.failed or prefix is None:
         return None
     say_key(key, fields)
+    say_primary(fields)
     stopwords = index.get("stopwords")
     mapping = {
         "version": VERSION,

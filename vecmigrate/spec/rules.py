@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from vecmigrate.spec import defaults
 from vecmigrate.spec.clashes import check_names
-from vecmigrate.spec.implied import attribute_of, path_of
+from vecmigrate.spec.implied import attribute_of, path_of, vector_names
 from vecmigrate.spec.paths import PathUse, json_keys, written_names
 from vecmigrate.spec.problems import Findings, KeyPath
 
@@ -73,6 +73,7 @@ def check_rules(mapping: Mapping[str, Any], findings: Findings, *, names: bool =
         )
     for name, field in fields.items():
         _check_options(("fields", name), field, findings)
+    _check_primary(fields, findings, names=names)
     _check_metadata(fields, findings)
     _check_text_count(fields, findings)
     _check_attributes(fields, findings)
@@ -165,6 +166,25 @@ def _check_compression(path: KeyPath, field: Mapping[str, Any], findings: Findin
     elif "dims" in field and field["reduce"] >= field["dims"]:
         findings.add(
             "out-of-range", (*path, "reduce"), f"`reduce` is {field['reduce']}", f"1 to {field['dims'] - 1}"
+        )
+
+
+def _check_primary(fields: _Fields, findings: Findings, *, names: bool) -> None:
+    """Which of several vectors the helpers are about is said by the spec, not by the order of its fields."""
+    vectors = vector_names(fields)
+    primary = [name for name in vectors if fields[name].get("primary")]
+    for name in primary[1:]:
+        message = f"the vector `{name}` is primary, and so is `{primary[0]}`"
+        findings.add("several-primary", ("fields", name, "primary"), message, "one primary vector")
+    if names and len(vectors) > 1 and not primary:
+        listed = " and ".join(f"`{name}`" for name in vectors)
+        findings.add(
+            "missing-primary",
+            ("fields", vectors[0]),
+            f"the spec has {len(vectors)} vectors, {listed}, and does not say which one is primary",
+            "`primary: true` in one of them",
+            f"the plain helpers search `{vectors[0]}` now, as it stands first: say `primary: true` there",
+            at_key=True,
         )
 
 
@@ -312,10 +332,10 @@ def _check_paths(fields: _Fields, storage: str, findings: Findings) -> None:
             continue
         uses.append(PathUse(name, path, field["type"] == "json"))
     written = written_names(storage, uses)
-    first_vector = next((name for name, field in fields.items() if field["type"] == "vector"), None)
+    primary = next(iter(vector_names(fields)), None)
     for use in uses:
         if use.name not in written:
-            _check_unwritten(use, fields[use.name], storage, findings, needed=use.name == first_vector)
+            _check_unwritten(use, fields[use.name], storage, findings, needed=use.name == primary)
     if storage == "json":
         _check_overlaps([use for use in uses if use.name in written], findings)
 
@@ -326,9 +346,13 @@ def _check_unwritten(
     base: KeyPath = ("fields", use.name)
     why = "another field writes its path" if storage == "hash" else "its path is not its own and plain"
     if needed:
-        message = f"the first vector field `{use.name}` cannot be written: {why}"
+        message = f"the primary vector field `{use.name}` cannot be written: {why}"
         findings.add(
-            "not-stored", (*base, "path"), message, "a path such as $.embedding", "move another vector first"
+            "not-stored",
+            (*base, "path"),
+            message,
+            "a path such as $.embedding",
+            "say `primary: true` of another vector",
         )
     elif use.is_json or field.get("index") is False:
         message = f"the field `{use.name}` is neither indexed nor written: {why}"

@@ -64,6 +64,13 @@ def say_key(key: str | None, fields: Mapping[str, dict[str, Any]]) -> None:
         fields[key]["from"] = "key"
 
 
+def say_primary(fields: Mapping[str, dict[str, Any]]) -> None:
+    """Of several vectors the first is the primary one: say so, for the order of fields decides nothing."""
+    vectors = [field for field in fields.values() if field["type"] == "vector"]
+    if len(vectors) > 1:
+        vectors[0]["primary"] = True
+
+
 def field_name(attribute: str, spec: str, taken: Collection[str]) -> str:
     """The name nearest to `attribute` that a field of the spec called `spec` can have beside `taken`.
 

@@ -31,7 +31,15 @@ from ._benign_tech import (
     store_benign_tech_embedding_hash,
     store_many_benign_tech,
 )
-from ._core import StoreFailure, StoreReport, Vector, Where, redisearch_index_doc_count
+from ._core import (
+    SearchTimeout,
+    SearchWarning,
+    StoreFailure,
+    StoreReport,
+    Vector,
+    Where,
+    redisearch_index_doc_count,
+)
 from ._dangerous_cmd import (
     DANGEROUS_CMD_EMB_INDEX,
     DANGEROUS_CMD_EMB_PREFIX,
@@ -128,6 +136,8 @@ __all__ = [
     "DangerousCmdFields",
     "DangerousCmdHit",
     "DangerousCmdItem",
+    "SearchTimeout",
+    "SearchWarning",
     "SkillDocument",
     "SkillFields",
     "SkillHit",

@@ -12,7 +12,7 @@ angle.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final, TypedDict
 
 import numpy as np
@@ -23,10 +23,12 @@ from ._core import (
     AsyncRedis,
     Command,
     Field,
+    Items,
     StoreReport,
     Tag,
     TagFilter,
     Vector,
+    Vectors,
     Where,
 )
 
@@ -44,7 +46,7 @@ INDEX: Final = _core.Index(
     vectors={
         "embedding": _core.VectorField(384, "float32", "cosine", "embedding"),
     },
-    returned=("category_id", "meta_json"),
+    returned={"category_id": "category_id", "meta_json": "meta_json"},
     filters={"category_id": _core.Labels(",")},
 )
 
@@ -109,20 +111,20 @@ def read_document(
     fields: Mapping[str, str],
     vectors: Mapping[str, Any],
 ) -> BenignTechDocument:
-    """The document of a key, from its values as text and its vectors."""
+    """The document of a key, from its values and its vectors."""
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
-        "category_id": fields.get("category_id") or key,
-        "embedding": vectors["embedding"],
+        "category_id": key,
+        "embedding": vectors.get("embedding"),
         "metadata": metadata,
     }
 
 
 def read_hit(key: str, score: float, fields: Mapping[str, str]) -> BenignTechHit:
-    """One result of a search, from the values that it returned as text."""
+    """One result of a search, from the values that it returned."""
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
-        "category_id": fields.get("category_id") or key,
+        "category_id": key,
         "score": score,
         "metadata": metadata,
     }
@@ -163,7 +165,7 @@ async def store_benign_tech_embedding_hash(
 
 async def store_many_benign_tech(
     redis: AsyncRedis,
-    items: Iterable[BenignTechItem] | AsyncIterable[BenignTechItem],
+    items: Items[BenignTechItem],
     *,
     batch_size: int = 500,
 ) -> StoreReport:
@@ -215,6 +217,7 @@ async def knn_search_benign_tech(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[BenignTechHit]:
@@ -225,6 +228,7 @@ async def knn_search_benign_tech(
         query_embedding: Real numbers, shape (384,), compared as float32.
         knn_k: How many to find, at least 1.
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
+        timeout_ms: How long the server may take in milliseconds, at least 1.
         category_id: Only documents with this label in category_id, or with one of
             these.
         where: A condition on `BenignTechFields` that documents must meet as well.
@@ -241,8 +245,9 @@ async def knn_search_benign_tech(
         "embedding",
         query_embedding,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"category_id": category_id},
+        conditions={"category_id": category_id},
         where=where,
     )
     return await _core.find(redis, search, read_hit)
@@ -250,10 +255,11 @@ async def knn_search_benign_tech(
 
 async def knn_many_benign_tech(
     redis: AsyncRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[list[BenignTechHit]]:
@@ -266,8 +272,9 @@ async def knn_many_benign_tech(
         "embedding",
         query_embeddings,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"category_id": category_id},
+        conditions={"category_id": category_id},
         where=where,
     )
     return await _core.find_many(redis, searches, read_hit)
@@ -279,6 +286,7 @@ async def range_search_benign_tech(
     *,
     min_score: float,
     limit: int = 100,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[BenignTechHit]:
@@ -293,7 +301,8 @@ async def range_search_benign_tech(
         query_embedding,
         min_score,
         limit,
-        {"category_id": category_id},
+        timeout_ms,
+        conditions={"category_id": category_id},
         where=where,
     )
     return await _core.find(redis, search, read_hit)

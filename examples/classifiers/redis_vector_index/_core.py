@@ -14,6 +14,7 @@ import math
 import operator
 import re
 import string
+import time
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -42,13 +43,17 @@ from typing import (
 import numpy as np
 import numpy.typing as npt
 from redis.client import NEVER_DECODE
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 logger = logging.getLogger(__name__)
 
 
 # Real numbers, shape (dims,): a list, a tuple, or an array of any integer or floating dtype.
 Vector: TypeAlias = Sequence[float] | npt.NDArray[Any]
+
+
+# Several of them, or an array of shape (n, dims).
+Vectors: TypeAlias = Iterable[Vector] | npt.NDArray[Any]
 
 
 # The words of one command, as redis-py's `execute_command` takes them.
@@ -64,6 +69,10 @@ NumericFilter: TypeAlias = tuple[float | None, float | None]
 
 
 T = TypeVar("T")
+
+
+# Any iterable, asynchronous or not.
+Items: TypeAlias = Iterable[T] | AsyncIterable[T]
 
 
 # What the server takes at most, unless MAXSEARCHRESULTS says otherwise, and for counts of other kinds.
@@ -148,7 +157,7 @@ class StoreMany:
         self._key_name = key_name
         self._seen = 0
         # Of each item in the batch: its place in the input, its key, how many commands it takes.
-        self._batch: list[tuple[int, str, int]] = []
+        self._batch: list[tuple[int, object, int]] = []
 
     def add(self, item: Any) -> bool:
         """Take one item into the batch, or into the report if it is at fault; True: the batch is full."""
@@ -169,7 +178,7 @@ class StoreMany:
             self._fail(index, key, str(error) or type(error).__name__)
         else:
             self.commands.extend(commands)
-            self._batch.append((index, str(key), len(commands)))
+            self._batch.append((index, key, len(commands)))
         return len(self._batch) >= self._batch_size
 
     def settle(self, replies: Sequence[Any]) -> None:
@@ -284,6 +293,10 @@ SQUARED_LENGTHS: Final[dict[str, tuple[float, float]]] = {
 }
 
 
+# Numbers, and rows of them, that need no closer look.
+PLAIN: Final = frozenset({float, int, np.ndarray})
+
+
 # Squared lengths well within all limits, however roughly they are added up.
 SURELY_FINE: Final = (1e-30, 1e30)
 
@@ -313,9 +326,9 @@ def encode_vector(vector: Vector, dims: int, datatype: str, metric: str) -> byte
         # Most vectors are of the stored type already, and of a length that leaves no doubt.
         return vector.tobytes()
     numbers = as_numbers(vector, dims)
-    stored = to_stored(numbers, datatype)
-    kept = widened(stored, datatype)
     with np.errstate(all="ignore"):
+        stored = to_stored(numbers, datatype)
+        kept = widened(stored, datatype)
         wide = kept.astype(np.float64)
         squared = float(wide @ wide)
         is_same = datatype not in WHOLE_RANGES or (numbers == kept).all()
@@ -342,7 +355,8 @@ def encode_vectors(
     Returns:
         n blobs and n reasons, in the order of the rows. The blob of a row that has a reason is meaningless.
     """
-    stored = to_stored(matrix, datatype)
+    with np.errstate(all="ignore"):
+        stored = to_stored(matrix, datatype)
     width = stored.itemsize * matrix.shape[1]
     packed = stored.tobytes()
     blobs = [packed[start : start + width] for start in range(0, len(packed), width)]
@@ -371,11 +385,12 @@ def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
         raise ValueError(
             f"the vector is {type(vector).__name__} (expected {dims} real numbers)",
         )
-    kinds = set(map(type, vector)) if isinstance(vector, list | tuple) else set()
-    if any(issubclass(kind, bool | np.bool_) for kind in kinds):
+    is_row = isinstance(vector, list | tuple)
+    kinds = set(map(type, vector)) if is_row else {type(vector)}
+    is_plain = kinds <= PLAIN
+    if not is_plain and any(issubclass(kind, bool | np.bool_) for kind in kinds):
         raise ValueError(f"the vector holds booleans (expected {dims} real numbers)")
-    holds_masked = any(issubclass(kind, np.ma.MaskedArray) for kind in kinds)
-    if holds_masked or np.ma.is_masked(vector):
+    if not is_plain and (np.ma.is_masked(vector) or np.ma.core.MaskedConstant in kinds):
         raise ValueError(
             f"the vector has masked numbers (expected {dims} real numbers; fill them in first)",
         )
@@ -400,13 +415,12 @@ def as_numbers(vector: Vector, dims: int) -> npt.NDArray[Any]:
 
 def to_stored(numbers: npt.NDArray[Any], datatype: str) -> npt.NDArray[Any]:
     """Numbers cast to what is stored, in the same shape. What does not fit shows when it is read back."""
-    with np.errstate(all="ignore"):
-        if datatype != "bfloat16":
-            return numbers.astype(STORED_AS[datatype])
-        bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32)
-        # Adding just under half of the dropped part, and its last kept bit, rounds ties to even.
-        halves = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
-        return halves.astype(STORED_AS[datatype])
+    if datatype != "bfloat16":
+        return numbers.astype(STORED_AS[datatype])
+    bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32)
+    # Adding just under half of the dropped part, and its last kept bit, rounds ties to even.
+    halves = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
+    return halves.astype(STORED_AS[datatype])
 
 
 def widened(stored: npt.NDArray[Any], datatype: str) -> npt.NDArray[Any]:
@@ -532,8 +546,8 @@ def given(value: Any, otherwise: Any) -> Any:
     return otherwise if value is None or value == "" else value
 
 
-def utf8(what: str, text: str) -> bytes:
-    """A text as bytes, whatever encoding the client has.
+def utf8(text: str, what: str, field: str | None = None) -> bytes:
+    """A text as bytes, whatever encoding the client has; `what` and `field` are for messages.
 
     Raises:
         ValueError: It holds half a surrogate pair, as a JSON text that was cut short gives.
@@ -542,8 +556,9 @@ def utf8(what: str, text: str) -> bytes:
         # As `str` has it: a member of an enumeration, for one, has an encoding and a text of its own.
         return str.encode(text)
     except UnicodeEncodeError:
+        where = "" if field is None else f"field {field!r}: "
         raise ValueError(
-            f"{what} holds half a surrogate pair (expected whole characters)",
+            f"{where}the {what} holds half a surrogate pair (expected whole characters)",
         ) from None
 
 
@@ -556,7 +571,7 @@ def document_key(prefix: str, key: str) -> bytes:
     """
     if not isinstance(key, str):
         raise TypeError(f"the key is {type(key).__name__} (expected text)")
-    name = utf8("the key", key)
+    name = utf8(key, "key")
     if not name or b"\0" in name:
         raise ValueError(
             f"the key {'holds NUL' if name else 'is empty'} (expected some text without NUL)",
@@ -570,7 +585,7 @@ def document_command(name: str, prefix: str, key: str, *words: str) -> Command:
         raise TypeError(f"the key is {type(key).__name__} (expected text)")
     return (
         name,
-        prefix.encode() + utf8("the key", key),
+        prefix.encode() + utf8(key, "key"),
         *(word.encode() for word in words),
     )
 
@@ -585,7 +600,7 @@ def encode_text(
     if value is None:
         return None
     if isinstance(value, str):
-        text = utf8(f"field {field!r}: the text", value)
+        text = utf8(value, "text", field)
     elif isinstance(value, bytes):
         text = bytes(value)
     elif isinstance(value, bool | np.bool_):
@@ -877,23 +892,16 @@ def encode_json(field: str, value: Any) -> bytes | None:
     """
     if value is None:
         return None
-    return json_bytes(
-        f"field {field!r}",
-        dict(value) if isinstance(value, Mapping) else value,
-    )
-
-
-def json_bytes(where: str, value: Any) -> bytes:
-    """Compact JSON in UTF-8; raises as `encode_json`, with `where` before the message."""
+    plain = dict(value) if isinstance(value, Mapping) else value
     try:
-        text = COMPACT.encode(value)
+        text = COMPACT.encode(plain)
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+        raise ValueError(f"field {field!r}: {error}") from error
     except RecursionError:
         raise ValueError(
-            f"{where}: arrays and objects lie too deep in each other (expected less deep JSON)",
+            f"field {field!r}: arrays and objects lie too deep in each other (expected less deep JSON)",
         ) from None
-    return utf8(f"{where}: the JSON", text)
+    return utf8(text, "JSON", field)
 
 
 def check_metadata(metadata: Any) -> None:
@@ -938,7 +946,11 @@ def json_set_command(
             for name in path[:-1]:
                 parent = parent.setdefault(name, {})
             parent[path[-1]] = value
-    text = json_bytes("the document cannot be stored", document)
+    try:
+        text = utf8(COMPACT.encode(document), "document")
+    except RecursionError:
+        text = b""
+        check_json(document, JSON_DEPTH_MAX)
     # Both are rare, and can be ruled out fast.
     is_deep = text.count(b"[") + text.count(b"{") > JSON_DEPTH_MAX
     if is_deep or MANY_DIGITS.search(text) is not None:
@@ -1650,14 +1662,30 @@ def search_command(
     index: str,
     query: str,
     params: Sequence[Any],
-    returned: Sequence[str],
+    returned: Sequence[str] | None,
     limit: int,
+    *,
+    timeout_ms: int,
+    dialect: int = 2,
 ) -> Command:
-    """FT.SEARCH for the `limit` nearest documents, with the fields to return."""
+    """FT.SEARCH for the `limit` nearest documents.
+
+    Args:
+        index: What is searched.
+        query: The query, which gives each document a distance.
+        params: Names and values of its parameters.
+        returned: The fields to return, in the words of RETURN; None for the documents as they are stored.
+        limit: How many to return at most.
+        timeout_ms: How long the server may take, at least 1.
+        dialect: 2, or 3 for JSON documents: it returns all values of a path, each as it is stored.
+    """
+    wanted: tuple[str | int, ...] = ()
+    if returned is not None:
+        wanted = ("RETURN", len(returned) + 1, DISTANCE, *returned)
     words = (
         *("FT.SEARCH", index, query, "PARAMS", len(params), *params),
-        *("SORTBY", DISTANCE, "ASC", "RETURN", len(returned) + 1, DISTANCE, *returned),
-        *("LIMIT", 0, limit, "DIALECT", 2),
+        *("SORTBY", DISTANCE, "ASC", *wanted),
+        *("LIMIT", 0, limit, "TIMEOUT", timeout_ms, "DIALECT", dialect),
     )
     return as_bytes(words)
 
@@ -1688,6 +1716,10 @@ def search_radius_l2(min_score: float) -> float:
     return 1 / score - 1
 
 
+# From here on whole numbers exist that no float holds.
+EXACT: Final = 2.0**53
+
+
 def json_document(reply: Any) -> dict[str, Any] | None:
     """The document in a reply of JSON.GET; None where there is none, or none that is an object.
 
@@ -1704,35 +1736,38 @@ def json_value(document: Any, path: Sequence[str]) -> Any:
     return document
 
 
-def json_texts(document: Any, paths: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """The values of a JSON document as FT.SEARCH returns them: texts as they are, all else as JSON."""
-    values = {name: json_value(document, path) for name, path in paths.items()}
-    return {
-        name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in values.items()
-        if value is not None
-    }
+def json_fields(document: Any, paths: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The values of a JSON document, each as it is stored; None where there is none."""
+    return {name: json_value(document, path) for name, path in paths.items()}
 
 
 def as_texts(pairs: Iterable[tuple[Any, Any]]) -> dict[str, str]:
     """Names and values of a document as text, without those that are None."""
-    # `as_str` written out, since this is most of what reading a reply takes.
-    return {
-        str(name, "utf-8") if isinstance(name, bytes) else name: (
-            str(value, "utf-8", "replace") if isinstance(value, bytes) else str(value)
-        )
-        for name, value in pairs
-        if value is not None
-    }
+    # This is most of what reading a reply takes, so what nearly all replies are made of is tried first.
+    found = [(name, text) for name, text in pairs if text is not None]
+    try:
+        return {name.decode(): text.decode() for name, text in found}
+    except (AttributeError, UnicodeDecodeError):
+        return {as_str(name): as_str(text) for name, text in found}
 
 
-def search_results(reply: Any) -> Iterator[tuple[str, float, dict[str, str]]]:
-    """For each result of FT.SEARCH the document's id, its distance, and the fields that it returned.
+def search_results(
+    reply: Any,
+    paths: Mapping[str, str] | None = None,
+) -> Iterator[tuple[str, float, dict[str, str]]]:
+    """For each result of FT.SEARCH the document's id, its distance, and the texts of its fields by name.
 
     A document whose distance is not a number is left out: it holds a vector without a direction, written by
     something that did not check, and has no place in the order.
+
+    Args:
+        reply: The reply.
+        paths: Name → hash field of the values to read, where the search returned whole documents; None
+            where it returned values by name.
     """
-    for document_id, fields in documents(reply):
+    wanted = None if paths is None else {**paths, DISTANCE: DISTANCE}
+    for document_id, pairs in documents(reply):
+        fields = as_texts(pairs) if wanted is None else texts_at(pairs, wanted)
         try:
             distance = float(fields.pop(DISTANCE, "nan"))
         except ValueError:
@@ -1746,31 +1781,57 @@ def search_results(reply: Any) -> Iterator[tuple[str, float, dict[str, str]]]:
             )
 
 
-def strip_prefix(document_id: str, prefixes: Sequence[str]) -> str:
-    """The key in a document's id, which begins with one of `prefixes`."""
-    for prefix in prefixes:
-        if document_id.startswith(prefix):
-            return document_id.removeprefix(prefix)
-    return document_id
+def json_results(
+    reply: Any,
+    several: Sequence[str] = (),
+) -> Iterator[tuple[str, float, dict[str, Any]]]:
+    """As `search_results`, for JSON documents and DIALECT 3: each value as it is stored, None where absent.
+
+    A path that picks out any number of values gives a list of them; `several` are the names of such fields.
+    """
+    for document_id, distance, texts in search_results(reply):
+        fields: dict[str, Any] = dict.fromkeys(several, ())
+        for name, text in texts.items():
+            values = parse_json(text)
+            if isinstance(values, list) and values:
+                fields[name] = values if name in several else values[0]
+        yield document_id, distance, fields
 
 
-def documents(reply: Any) -> Iterator[tuple[str, dict[str, str]]]:
-    """The id and the returned fields of each result of FT.SEARCH."""
+def texts_at(
+    pairs: Iterable[tuple[Any, Any]],
+    paths: Mapping[str, str],
+) -> dict[str, str]:
+    """The texts of these hash fields of a whole document, under their names; others are not read."""
+    stored = dict(pairs)
+    found = {}
+    for name, path in paths.items():
+        value = stored.get(path.encode())
+        value = stored.get(path) if value is None else value
+        if value is not None:
+            found[name] = as_str(value)
+    return found
+
+
+def documents(reply: Any) -> Iterator[tuple[str, Iterable[tuple[Any, Any]]]]:
+    """For each result of FT.SEARCH the id, and names and values of what it returned."""
     if isinstance(reply, dict):
         for result in value_of(reply, "results") or ():
             fields = value_of(result, "extra_attributes") or {}
-            yield as_str(value_of(result, "id")), as_texts(fields.items())
+            yield as_str(value_of(result, "id")), fields.items()
     else:
         for place in range(1, len(reply), 2):
             fields = reply[place + 1] or ()
-            pairs = zip(fields[::2], fields[1::2], strict=True)
-            yield as_str(reply[place]), as_texts(pairs)
+            yield (
+                as_str(reply[place]),
+                zip(fields[::2], fields[1::2], strict=True),
+            )
 
 
 def value_of(reply: Mapping[Any, Any], name: str) -> Any:
     """The value under `name` in a map of RESP3; None where there is none."""
-    found = reply.get(name)
-    return reply.get(name.encode()) if found is None else found
+    found = reply.get(name.encode())
+    return reply.get(name) if found is None else found
 
 
 def doc_count(reply: Any) -> int:
@@ -1796,13 +1857,49 @@ def first_text(*values: Any, default: str) -> str:
     return default
 
 
-def as_number(text: str | None) -> float | None:
-    """The number that a stored text reads as; None where it reads as none."""
-    try:
-        number = math.nan if text is None else float(text)
-    except ValueError:
+def as_number(stored: Any) -> float | None:
+    """The number that is stored, or that a stored text reads as; None where there is none.
+
+    It is a float, and a whole number that no float holds exactly is an int.
+    """
+    if isinstance(stored, bool):
         return None
+    try:
+        number = math.nan if stored is None else float(stored)
+    except (ValueError, TypeError):
+        return None
+    except OverflowError:
+        return int(stored)
+    if abs(number) >= EXACT and not isinstance(stored, float):
+        try:
+            return int(stored)
+        except ValueError:
+            pass
     return number if math.isfinite(number) else None
+
+
+def as_numbers_of(stored: Iterable[Any]) -> list[float]:
+    """The numbers among several values of a JSON document."""
+    numbers = (as_number(value) for value in stored)
+    return [number for number in numbers if number is not None]
+
+
+def as_json_text(stored: Any) -> str | None:
+    """A value of a JSON document as text: a text is itself, all else is JSON, None where there is none."""
+    if stored is None or isinstance(stored, str):
+        return stored
+    return COMPACT.encode(stored)
+
+
+def as_json_tags(stored: Any) -> str | list[str] | None:
+    """One label of a JSON document, or a list of several; None where there is none."""
+    return as_json_texts(stored) if isinstance(stored, list) else as_json_text(stored)
+
+
+def as_json_texts(stored: Iterable[Any]) -> list[str]:
+    """Several values of a JSON document as texts, without those that are null."""
+    texts = (as_json_text(value) for value in stored)
+    return [text for text in texts if text is not None]
 
 
 def parse_json(text: str | None) -> Any:
@@ -1820,16 +1917,20 @@ def parse_json(text: str | None) -> Any:
 
 def parse_metadata(text: str | None) -> dict[str, Any]:
     """The mapping in a JSON text; empty where there is none."""
-    metadata = parse_json(text)
-    return metadata if isinstance(metadata, dict) else {}
+    return as_metadata(parse_json(text))
+
+
+def as_metadata(stored: Any) -> dict[str, Any]:
+    """The mapping that is stored; empty where there is none."""
+    return stored if isinstance(stored, dict) else {}
 
 
 # Where a value lies: a field of a hash, or the keys that lead to it in a JSON document.
 Path: TypeAlias = str | tuple[str, ...]
 
 
-# The values of a document, or what a search returned of it, as text.
-Texts: TypeAlias = Mapping[str, str]
+# The values of a document, or what a search returned of it: texts of a hash, values of a JSON document.
+Texts: TypeAlias = Mapping[str, Any]
 
 
 # What makes a hit of the key, the score, and the texts that a search returned.
@@ -1905,16 +2006,21 @@ class VectorField:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search that is ready to be sent: its command, and how its reply is read."""
+    """A search that is ready to be sent: its command, and how its reply is read.
+
+    `timeout_ms` is how long the server may take; that many results as `wanted` says lack none.
+    """
 
     index: Index
     vector: VectorField
     command: Command
+    timeout_ms: int
+    wanted: int | None = None
 
     def hits(self, reply: Any, read: ReadHit[T]) -> list[T]:
         """The results in a reply, nearest first."""
         key_of, score = self.index.key_of, self.vector.score
-        results = search_results(reply)
+        results = self.index.results(reply)
         return [read(key_of(name), score(far), texts) for name, far, texts in results]
 
 
@@ -1924,12 +2030,16 @@ class Index:
 
     Args:
         name: What is queried: an alias, so that the index behind it can be rebuilt.
-        prefixes: What keys of documents begin with; helpers write under the first.
+        prefixes: What ids of documents begin with; helpers write under the first.
         storage: What documents are: `hash` or `json`.
         on_error: Whether searches `raise` errors of Redis, or log them and are `empty`.
         values: Field → where a document holds it; without vectors, in any order.
         vectors: Vector field → how it is stored.
-        returned: What searches return of a document, in the words of RETURN.
+        returned: What searches return of a document: field → its path, or its attribute where RETURN would
+            take the path for another one.
+        returns_documents: Whether searches return documents as a whole, since RETURN would alter a value: it
+            gives 12 digits of a number.
+        several: The fields of JSON documents whose path may pick out any number of values.
         filters: Field that searches can filter by → how its labels are kept, or None for numbers.
         attributes: Field that queries name → what the index calls it, where that is not its name.
     """
@@ -1940,7 +2050,9 @@ class Index:
     on_error: Literal["raise", "empty"] = "raise"
     values: Mapping[str, Path] = field(default_factory=dict)
     vectors: Mapping[str, VectorField]
-    returned: tuple[str, ...] = ()
+    returned: Mapping[str, str] = field(default_factory=dict)
+    returns_documents: bool = False
+    several: tuple[str, ...] = ()
     filters: Mapping[str, Labels | None] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
 
@@ -1951,11 +2063,22 @@ class Index:
             TypeError: The key is no text.
             ValueError: Searches would lose a document of that key.
         """
-        return document_key(self.prefixes[0], key)
+        return document_key(self.prefix_of(key), key)
+
+    def prefix_of(self, key: str) -> str:
+        """What a key lacks to be the id of its document.
+
+        Of several prefixes that is the first, and nothing for a key that begins with one of them.
+        """
+        several = self.prefixes if len(self.prefixes) > 1 else ()
+        if isinstance(key, str) and key.startswith(several):
+            return ""
+        return self.prefixes[0]
 
     def key_of(self, document_id: str) -> str:
-        """The key in the id of a document."""
-        return strip_prefix(document_id, self.prefixes)
+        """The key whose document has this id: behind a further prefix it is the id itself."""
+        key = document_id.removeprefix(self.prefixes[0])
+        return key if self.prefix_of(key) else document_id
 
     def asked(self, field: str) -> str:
         """What queries call a field, behind their @."""
@@ -1971,21 +2094,65 @@ class Index:
         return self.vectors[field].to_list(vector)
 
     @property
-    def scan_pattern(self) -> str:
-        """The pattern of SCAN that finds the documents under the first prefix."""
-        return re.sub(r"([*?\[\]\\^])", r"\\\1", self.prefixes[0]) + "*"
+    def scans(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """For each prefix the pattern of SCAN, and the prefixes before it, whose documents came already."""
+        for place, prefix in enumerate(self.prefixes):
+            pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", prefix) + "*"
+            yield pattern, self.prefixes[:place]
+
+    @property
+    def key_type(self) -> str:
+        """What the TYPE of documents is."""
+        return "ReJSON-RL" if self.storage == "json" else "hash"
+
+    def results(self, reply: Any) -> Iterator[tuple[str, float, dict[str, Any]]]:
+        """For each result of a search the id, the distance, and the values of its fields."""
+        if self.storage == "json":
+            return json_results(reply, self.several)
+        return search_results(reply, self.returned if self.returns_documents else None)
+
+    @property
+    def _return_words(self) -> tuple[str, ...] | None:
+        if self.returns_documents:
+            return None
+        words = []
+        for name, path in self.returned.items():
+            words += [path] if path == name else [path, "AS", name]
+        return tuple(words)
+
+    def _search(
+        self,
+        vector: VectorField,
+        query: str,
+        params: Sequence[Any],
+        limit: int,
+        timeout_ms: int,
+        *,
+        wanted: int | None = None,
+    ) -> Search:
+        timeout_ms = whole_number("timeout_ms", timeout_ms, WHOLE_MAX)
+        command = search_command(
+            self.name,
+            query,
+            params,
+            self._return_words,
+            limit,
+            timeout_ms=timeout_ms,
+            dialect=3 if self.storage == "json" else 2,
+        )
+        return Search(self, vector, command, timeout_ms, wanted)
 
     def delete_command(self, key: str) -> Command:
         """DEL of one document."""
-        return document_command("DEL", self.prefixes[0], key)
+        return document_command("DEL", self.prefix_of(key), key)
 
     def get_command(self, key: str) -> Command:
         """HMGET of the values of one document, then of its vectors, or JSON.GET of it."""
         if self.storage == "json":
-            return document_command("JSON.GET", self.prefixes[0], key)
+            return document_command("JSON.GET", self.prefix_of(key), key)
         vectors = (vector.path for vector in self.stored_vectors.values())
         paths = (*self.values.values(), *vectors)
-        return document_command("HMGET", self.prefixes[0], key, *map(str, paths))
+        return document_command("HMGET", self.prefix_of(key), key, *map(str, paths))
 
     @property
     def stored_vectors(self) -> Mapping[str, VectorField]:
@@ -1998,12 +2165,12 @@ class Index:
             document = json_document(reply)
             if document is None:
                 return None
-            texts = json_texts(document, self.values)
+            values = json_fields(document, self.values)
             vectors = {
                 name: vector.from_numbers(json_value(document, vector.path or ()))
                 for name, vector in self.stored_vectors.items()
             }
-            return read(key, texts, vectors)
+            return read(key, values, vectors)
         if all(value is None for value in reply):
             return None
         texts = as_texts(zip(self.values, reply, strict=False))
@@ -2023,9 +2190,10 @@ class Index:
         field: str,
         query: Vector,
         knn_k: int,
+        timeout_ms: int,
         ef_runtime: int | None = None,
-        conditions: Conditions | None = None,
         *,
+        conditions: Conditions | None = None,
         where: Where | None = None,
     ) -> Search:
         """The search for the `knn_k` documents whose vector `field` is nearest to `query`.
@@ -2045,17 +2213,17 @@ class Index:
         nearest = f"[KNN $knn_k @{self.asked(field)} $query_vec{options} AS {DISTANCE}]"
         params = ("query_vec", vector.to_blob(query), *own, *filters.params)
         query_text = f"{filters.query}=>{nearest}"
-        command = search_command(self.name, query_text, params, self.returned, knn_k)
-        return Search(self, vector, command)
+        return self._search(vector, query_text, params, knn_k, timeout_ms, wanted=knn_k)
 
     def knn_many(
         self,
         field: str,
-        queries: Iterable[Vector],
+        queries: Vectors,
         knn_k: int,
+        timeout_ms: int,
         ef_runtime: int | None = None,
-        conditions: Conditions | None = None,
         *,
+        conditions: Conditions | None = None,
         where: Where | None = None,
     ) -> Sequence[Search]:
         """The search of `knn` for each of several vectors.
@@ -2064,8 +2232,12 @@ class Index:
             ValueError: An argument is out of range.
         """
         check_many("queries", queries)
-        rest = (knn_k, ef_runtime, conditions)
-        return [self.knn(field, query, *rest, where=where) for query in queries]
+        rest = (knn_k, timeout_ms, ef_runtime)
+
+        def search(one: Vector) -> Search:
+            return self.knn(field, one, *rest, conditions=conditions, where=where)
+
+        return [search(one) for one in queries]
 
     def range(
         self,
@@ -2073,8 +2245,9 @@ class Index:
         query: Vector,
         min_score: float,
         limit: int,
-        conditions: Conditions | None = None,
+        timeout_ms: int,
         *,
+        conditions: Conditions | None = None,
         where: Where | None = None,
     ) -> Search:
         """The search for the documents that score at least `min_score`, at most `limit` of them.
@@ -2089,8 +2262,7 @@ class Index:
         filters.clauses.insert(0, f"{within}=>{{$YIELD_DISTANCE_AS: {DISTANCE}}}")
         own = ("query_vec", vector.to_blob(query), "radius", vector.radius(min_score))
         params = (*own, *filters.params)
-        command = search_command(self.name, filters.query, params, self.returned, limit)
-        return Search(self, vector, command)
+        return self._search(vector, filters.query, params, limit, timeout_ms)
 
     def _filters(
         self,
@@ -2106,6 +2278,129 @@ class Index:
                 filters.tag(name, wanted, labels, self.asked(name))
         filters.where(where)
         return filters
+
+
+# What the server says where a search met the end of its index, as when a rebuild publishes a new one.
+DROPPED: Final = "index was dropped before the query"
+
+
+# What it says of a search that ran out of time, as an error or as a warning beside what was found so far.
+TIMED_OUT: Final = "timeout limit was reached"
+
+
+class SearchWarning(ResponseError):  # noqa: N818 - it is what the server calls it
+    """The server gave an answer and a warning: what it found is not all that there is."""
+
+
+class SearchTimeout(SearchWarning):
+    """A search ran out of time: there is no answer, or one that lacks documents."""
+
+
+class Searches:
+    """One search or several, sent together: the commands to send, and in the end their replies.
+
+    Whoever does the I/O sends `commands` as long as there are any, and hands the replies, errors among them,
+    to `settle`. Afterwards `replies` has one for each search, or the error that it ended with.
+
+    A reply with a warning is no answer. Under RESP2 the server leaves warnings out, but a search that it gave
+    up took at least as long as it was allowed to, seen from here. Whether one that took so long is an answer
+    is then asked by FT.PROFILE, which searches anew and says so under RESP2 too.
+    """
+
+    def __init__(self, searches: Sequence[Search]) -> None:
+        self.searches = searches
+        self.commands: list[Command] = [search.command for search in searches]
+        self.replies: list[Any] = [None] * len(searches)
+        self._places = list(range(len(searches)))
+        self._repeated: set[int] = set()
+        self._profiled: dict[int, float] = {}
+        self._sent = time.monotonic()
+
+    def settle(self, replies: Sequence[Any]) -> None:
+        """Take the replies to `commands`, and say in `commands` what is to be sent next, if anything."""
+        took_ms = (time.monotonic() - self._sent) * 1000
+        places, self._places, self.commands = self._places, [], []
+        for place, reply in zip(places, replies, strict=True):
+            command = self._judge(place, reply, took_ms)
+            if command is not None:
+                self._places.append(place)
+                self.commands.append(command)
+        self._sent = time.monotonic()
+
+    def _judge(self, place: int, reply: Any, took_ms: float) -> Command | None:
+        """Enter the reply, or give the command that is to be sent first."""
+        if isinstance(reply, Exception):
+            if DROPPED in str(reply) and place not in self._repeated:
+                self._repeated.add(place)
+                self._profiled.pop(place, None)
+                return self.searches[place].command
+            self.replies[place] = self._error(place, reply)
+        elif place in self._profiled:
+            results, profile = reply[:2]
+            self._enter(place, results, profile_warnings(profile))
+        elif isinstance(reply, Mapping):
+            self._enter(place, reply, warnings_of(reply))
+        elif is_doubtful(self.searches[place], reply, took_ms):
+            self._profiled[place] = took_ms
+            return profile_command(self.searches[place].command)
+        else:
+            self.replies[place] = reply
+        return None
+
+    def _enter(self, place: int, reply: Any, warnings: Iterator[str]) -> None:
+        text = "; ".join(dict.fromkeys(warnings))
+        self.replies[place] = search_warning(text) if text else reply
+
+    def _error(self, place: int, error: Exception) -> Exception:
+        if TIMED_OUT in str(error).lower():
+            return SearchTimeout(str(error))
+        if place not in self._profiled or not isinstance(error, ResponseError):
+            return error
+        return SearchTimeout(
+            f"the search took {self._profiled[place]:.0f} ms (expected less than timeout_ms,"
+            f" {self.searches[place].timeout_ms}), and RESP2 does not tell whether it was"
+            f" cut short ({error});"
+            " connect with protocol=3, allow FT.PROFILE, or give it more time",
+        )
+
+
+def is_doubtful(search: Search, reply: Sequence[Any], took_ms: float) -> bool:
+    """Whether a reply without a place for warnings may be that of a search which ran out of time."""
+    # The clocks of two machines do not run quite alike.
+    if took_ms < 0.99 * search.timeout_ms:
+        return False
+    return search.wanted is None or len(reply) // 2 < search.wanted
+
+
+def search_warning(text: str) -> SearchWarning:
+    """The error for a reply that came with this warning."""
+    kind = SearchTimeout if TIMED_OUT in text.lower() else SearchWarning
+    return kind(f"the answer of the server is not whole: {text}")
+
+
+def warnings_of(reply: Mapping[Any, Any]) -> Iterator[str]:
+    """The warnings in a reply of RESP3."""
+    for text in value_of(reply, "warning") or ():
+        yield as_str(text)
+
+
+def profile_command(search: Command) -> Command:
+    """FT.PROFILE of a search: it searches anew, and its reply tells of warnings under RESP2 as well."""
+    _, index, *words = search
+    return ("FT.PROFILE", index, "SEARCH", "LIMITED", "QUERY", *words)
+
+
+def profile_warnings(profile: Any) -> Iterator[str]:
+    """The warnings in the second part of a reply to FT.PROFILE, flat lists in lists under RESP2."""
+    if not isinstance(profile, list | tuple):
+        return
+    for place, item in enumerate(profile):
+        if isinstance(item, list | tuple):
+            yield from profile_warnings(item)
+        elif as_str(item) == "Warning":
+            for text in profile[place + 1 : place + 2]:
+                if as_str(text) not in ("None", ""):
+                    yield as_str(text)
 
 
 # The shortest time to live in seconds, and the longest: a hundred years.
@@ -2210,7 +2505,7 @@ def store_blocking(
 
 async def store_many(
     redis: AsyncRedis,
-    items: Iterable[T] | AsyncIterable[T],
+    items: Items[T],
     encode: Callable[[T], Sequence[Command]],
     key_name: str,
     batch_size: int,
@@ -2242,7 +2537,7 @@ def store_many_blocking(
     return work.report
 
 
-async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+async def each(items: Items[T]) -> AsyncIterator[T]:
     """The items of any iterable, asynchronous or not."""
     if isinstance(items, AsyncIterable):
         async for item in items:
@@ -2312,22 +2607,26 @@ def delete_many_blocking(
 
 async def find(redis: AsyncRedis, search: Search, read: ReadHit[T]) -> list[T]:
     """What a search finds; nothing on errors of Redis, if the index is told so."""
-    try:
-        reply = await redis.execute_command(*search.command, **AS_BYTES)
-    except RedisError as error:
-        note_failure(search, error)
-        return []
-    return search.hits(reply, read)
+    work = Searches([search])
+    while work.commands:
+        try:
+            reply = await redis.execute_command(*work.commands[0], **AS_BYTES)
+        except RedisError as error:
+            reply = error
+        work.settle([reply])
+    return hits_of_each(work, read)[0]
 
 
 def find_blocking(redis: BlockingRedis, search: Search, read: ReadHit[T]) -> list[T]:
     """The blocking twin of `find`."""
-    try:
-        reply = redis.execute_command(*search.command, **AS_BYTES)
-    except RedisError as error:
-        note_failure(search, error)
-        return []
-    return search.hits(reply, read)
+    work = Searches([search])
+    while work.commands:
+        try:
+            reply = redis.execute_command(*work.commands[0], **AS_BYTES)
+        except RedisError as error:
+            reply = error
+        work.settle([reply])
+    return hits_of_each(work, read)[0]
 
 
 async def find_many(
@@ -2336,12 +2635,14 @@ async def find_many(
     read: ReadHit[T],
 ) -> list[list[T]]:
     """What each of several searches finds, in one round trip."""
-    try:
-        commands = [search.command for search in searches]
-        replies = await pipelined(redis, commands, raise_on_error=False)
-    except RedisError as error:
-        replies = [error] * len(searches)
-    return hits_of_each(searches, replies, read)
+    work = Searches(searches)
+    while work.commands:
+        try:
+            replies = await pipelined(redis, work.commands, raise_on_error=False)
+        except RedisError as error:
+            replies = [error] * len(work.commands)
+        work.settle(replies)
+    return hits_of_each(work, read)
 
 
 def find_many_blocking(
@@ -2350,22 +2651,24 @@ def find_many_blocking(
     read: ReadHit[T],
 ) -> list[list[T]]:
     """The blocking twin of `find_many`."""
-    try:
-        commands = [search.command for search in searches]
-        replies = pipelined_blocking(redis, commands, raise_on_error=False)
-    except RedisError as error:
-        replies = [error] * len(searches)
-    return hits_of_each(searches, replies, read)
+    work = Searches(searches)
+    while work.commands:
+        try:
+            replies = pipelined_blocking(
+                redis,
+                work.commands,
+                raise_on_error=False,
+            )
+        except RedisError as error:
+            replies = [error] * len(work.commands)
+        work.settle(replies)
+    return hits_of_each(work, read)
 
 
-def hits_of_each(
-    searches: Iterable[Search],
-    replies: Iterable[Any],
-    read: ReadHit[T],
-) -> list[list[T]]:
-    """The results in the replies to several searches."""
+def hits_of_each(work: Searches, read: ReadHit[T]) -> list[list[T]]:
+    """The results of each search."""
     found: list[list[T]] = []
-    for search, reply in zip(searches, replies, strict=True):
+    for search, reply in zip(work.searches, work.replies, strict=True):
         if isinstance(reply, Exception):
             note_failure(search, reply)
             found.append([])
@@ -2381,18 +2684,29 @@ def note_failure(search: Search, error: Exception) -> None:
     logger.debug("The search of %s failed", search.index.name, exc_info=error)
 
 
+def scan_options(index: Index) -> dict[str, Any]:
+    """What SCAN is told beside a pattern: documents only, as others may have keys of that form."""
+    return {"count": SCAN_COUNT, "_type": index.key_type, **AS_BYTES}
+
+
 async def iterate(redis: AsyncRedis, index: Index) -> AsyncIterator[str]:
     """The keys that have documents, as SCAN comes across them."""
-    pattern = index.scan_pattern.encode()
-    async for key in redis.scan_iter(match=pattern, count=SCAN_COUNT, **AS_BYTES):
-        yield as_str(key).removeprefix(index.prefixes[0])
+    for pattern, earlier in index.scans:
+        keys = redis.scan_iter(match=pattern.encode(), **scan_options(index))
+        async for key in keys:
+            name = as_str(key)
+            if not name.startswith(earlier):
+                yield index.key_of(name)
 
 
 def iterate_blocking(redis: BlockingRedis, index: Index) -> Iterator[str]:
     """The blocking twin of `iterate`."""
-    pattern = index.scan_pattern.encode()
-    for key in redis.scan_iter(match=pattern, count=SCAN_COUNT, **AS_BYTES):
-        yield as_str(key).removeprefix(index.prefixes[0])
+    for pattern, earlier in index.scans:
+        keys = redis.scan_iter(match=pattern.encode(), **scan_options(index))
+        for key in keys:
+            name = as_str(key)
+            if not name.startswith(earlier):
+                yield index.key_of(name)
 
 
 async def scan(redis: AsyncRedis, index: Index) -> list[str]:
@@ -2437,6 +2751,10 @@ def redisearch_index_doc_count_blocking(redis: BlockingRedis, index_name: str) -
 WALK_BATCH: Final = 500
 
 
+# No time limit, since RESP2 does not tell an answer that was cut short from a whole one.
+UNLIMITED: Final = ("TIMEOUT", 0, "DIALECT", 2)
+
+
 def condition_words(where: Where | None) -> Command:
     """A condition as the words of a command: the query, and its parameters."""
     filters = Filters()
@@ -2448,7 +2766,7 @@ def condition_words(where: Where | None) -> Command:
 def count_command(index: Index, where: Where | None) -> Command:
     """FT.SEARCH that counts the documents that meet a condition."""
     query, *params = condition_words(where)
-    words = ("FT.SEARCH", index.name, query, *params, "LIMIT", 0, 0, "DIALECT", 2)
+    words = ("FT.SEARCH", index.name, query, *params, "LIMIT", 0, 0, *UNLIMITED)
     return as_bytes(words)
 
 
@@ -2478,22 +2796,28 @@ def list_command(
             )
         order = ("SORTBY", sort_by.attribute, "DESC" if descending else "ASC")
     words = ("FT.SEARCH", index.name, query, *params, "NOCONTENT", *order)
-    return as_bytes((*words, "LIMIT", start, limit, "DIALECT", 2))
+    return as_bytes((*words, "LIMIT", start, limit, *UNLIMITED))
 
 
 def walk_command(index: Index, where: Where | None) -> Command:
-    """FT.AGGREGATE with a cursor over the ids of all documents that meet a condition.
-
-    It has no time limit, since an answer that was cut short could not be told from a whole one.
-    """
+    """FT.AGGREGATE with a cursor over the ids of all documents that meet a condition."""
     query, *params = condition_words(where)
     words = ("FT.AGGREGATE", index.name, query, *params, "LOAD", 1, "@__key")
-    words = (*words, "WITHCURSOR", "COUNT", WALK_BATCH, "TIMEOUT", 0)
-    return as_bytes((*words, "DIALECT", 2))
+    words = (*words, "WITHCURSOR", "COUNT", WALK_BATCH, *UNLIMITED)
+    return as_bytes(words)
+
+
+def check_whole(reply: Any) -> None:
+    """Raise SearchWarning where the server warns that a reply is not the whole answer."""
+    if isinstance(reply, Mapping):
+        text = "; ".join(warnings_of(reply))
+        if text:
+            raise search_warning(text)
 
 
 def total_of(reply: Any) -> int:
     """How many documents a reply of FT.SEARCH says that there are."""
+    check_whole(reply)
     if isinstance(reply, Mapping):
         return int(value_of(reply, "total_results") or 0)
     return int(reply[0])
@@ -2501,6 +2825,7 @@ def total_of(reply: Any) -> int:
 
 def ids_of(reply: Any) -> list[Any]:
     """The ids in a reply of FT.SEARCH without content."""
+    check_whole(reply)
     if isinstance(reply, Mapping):
         return [value_of(result, "id") for result in value_of(reply, "results") or ()]
     return list(reply[1:])
@@ -2509,6 +2834,7 @@ def ids_of(reply: Any) -> list[Any]:
 def walked(reply: Any) -> tuple[list[Any], int]:
     """The ids in a reply of a cursor, and the cursor; 0 where it is at its end."""
     found, cursor = reply
+    check_whole(found)
     if isinstance(found, Mapping):
         results = value_of(found, "results") or ()
         rows = [value_of(result, "extra_attributes") for result in results]

@@ -11,7 +11,7 @@ angle.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final, TypedDict
 
 import numpy as np
@@ -22,10 +22,12 @@ from ._core import (
     AsyncRedis,
     Command,
     Field,
+    Items,
     StoreReport,
     Tag,
     TagFilter,
     Vector,
+    Vectors,
     Where,
 )
 
@@ -43,7 +45,7 @@ INDEX: Final = _core.Index(
     vectors={
         "embedding": _core.VectorField(384, "float32", "cosine", "embedding"),
     },
-    returned=("category_id", "meta_json"),
+    returned={"category_id": "category_id", "meta_json": "meta_json"},
     filters={"category_id": _core.Labels(",")},
 )
 
@@ -108,20 +110,20 @@ def read_document(
     fields: Mapping[str, str],
     vectors: Mapping[str, Any],
 ) -> DangerousCmdDocument:
-    """The document of a key, from its values as text and its vectors."""
+    """The document of a key, from its values and its vectors."""
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
-        "category_id": fields.get("category_id") or key,
-        "embedding": vectors["embedding"],
+        "category_id": key,
+        "embedding": vectors.get("embedding"),
         "metadata": metadata,
     }
 
 
 def read_hit(key: str, score: float, fields: Mapping[str, str]) -> DangerousCmdHit:
-    """One result of a search, from the values that it returned as text."""
+    """One result of a search, from the values that it returned."""
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
-        "category_id": fields.get("category_id") or key,
+        "category_id": key,
         "score": score,
         "metadata": metadata,
     }
@@ -162,7 +164,7 @@ async def store_dangerous_cmd_embedding_hash(
 
 async def store_many_dangerous_cmds(
     redis: AsyncRedis,
-    items: Iterable[DangerousCmdItem] | AsyncIterable[DangerousCmdItem],
+    items: Items[DangerousCmdItem],
     *,
     batch_size: int = 500,
 ) -> StoreReport:
@@ -214,6 +216,7 @@ async def knn_search_dangerous_cmds(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[DangerousCmdHit]:
@@ -224,6 +227,7 @@ async def knn_search_dangerous_cmds(
         query_embedding: Real numbers, shape (384,), compared as float32.
         knn_k: How many to find, at least 1.
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
+        timeout_ms: How long the server may take in milliseconds, at least 1.
         category_id: Only documents with this label in category_id, or with one of
             these.
         where: A condition on `DangerousCmdFields` that documents must meet as well.
@@ -240,8 +244,9 @@ async def knn_search_dangerous_cmds(
         "embedding",
         query_embedding,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"category_id": category_id},
+        conditions={"category_id": category_id},
         where=where,
     )
     return await _core.find(redis, search, read_hit)
@@ -249,10 +254,11 @@ async def knn_search_dangerous_cmds(
 
 async def knn_many_dangerous_cmds(
     redis: AsyncRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[list[DangerousCmdHit]]:
@@ -265,8 +271,9 @@ async def knn_many_dangerous_cmds(
         "embedding",
         query_embeddings,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"category_id": category_id},
+        conditions={"category_id": category_id},
         where=where,
     )
     return await _core.find_many(redis, searches, read_hit)
@@ -278,6 +285,7 @@ async def range_search_dangerous_cmds(
     *,
     min_score: float,
     limit: int = 100,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[DangerousCmdHit]:
@@ -292,7 +300,8 @@ async def range_search_dangerous_cmds(
         query_embedding,
         min_score,
         limit,
-        {"category_id": category_id},
+        timeout_ms,
+        conditions={"category_id": category_id},
         where=where,
     )
     return await _core.find(redis, search, read_hit)

@@ -12,7 +12,7 @@ angle.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final, TypedDict
 
 import numpy as np
@@ -23,11 +23,13 @@ from ._core import (
     AsyncRedis,
     Command,
     Field,
+    Items,
     StoreReport,
     Tag,
     TagFilter,
     Text,
     Vector,
+    Vectors,
     Where,
 )
 
@@ -50,7 +52,12 @@ INDEX: Final = _core.Index(
     vectors={
         "embedding": _core.VectorField(384, "float32", "cosine", "embedding"),
     },
-    returned=("skill_id", "name", "description", "meta_json"),
+    returned={
+        "skill_id": "skill_id",
+        "name": "name",
+        "description": "description",
+        "meta_json": "meta_json",
+    },
     filters={"skill_id": _core.Labels(",")},
 )
 # The spec itself, for the engine that moves documents out of legacy hashes.
@@ -161,26 +168,26 @@ def read_document(
     fields: Mapping[str, str],
     vectors: Mapping[str, Any],
 ) -> SkillDocument:
-    """The document of a key, from its values as text and its vectors."""
+    """The document of a key, from its values and its vectors."""
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
-        "skill_id": fields.get("skill_id") or key,
+        "skill_id": key,
         "name": _core.first_text(fields.get("name"), metadata.get("name"), default=key),
         "description": _core.first_text(
             fields.get("description"),
             metadata.get("description"),
             default="",
         ),
-        "embedding": vectors["embedding"],
+        "embedding": vectors.get("embedding"),
         "metadata": metadata,
     }
 
 
 def read_hit(key: str, score: float, fields: Mapping[str, str]) -> SkillHit:
-    """One result of a search, from the values that it returned as text."""
+    """One result of a search, from the values that it returned."""
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
-        "skill_id": fields.get("skill_id") or key,
+        "skill_id": key,
         "name": _core.first_text(fields.get("name"), metadata.get("name"), default=key),
         "description": _core.first_text(
             fields.get("description"),
@@ -224,7 +231,7 @@ async def store_skill_embedding_hash(
 
 async def store_many_skills(
     redis: AsyncRedis,
-    items: Iterable[SkillItem] | AsyncIterable[SkillItem],
+    items: Items[SkillItem],
     *,
     batch_size: int = 500,
 ) -> StoreReport:
@@ -267,6 +274,7 @@ async def knn_search_skills(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     skill_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[SkillHit]:
@@ -277,6 +285,7 @@ async def knn_search_skills(
         query_embedding: Real numbers, shape (384,), compared as float32.
         knn_k: How many to find, at least 1.
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
+        timeout_ms: How long the server may take in milliseconds, at least 1.
         skill_id: Only documents with this label in skill_id, or with one of these.
         where: A condition on `SkillFields` that documents must meet as well.
 
@@ -292,8 +301,9 @@ async def knn_search_skills(
         "embedding",
         query_embedding,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"skill_id": skill_id},
+        conditions={"skill_id": skill_id},
         where=where,
     )
     return await _core.find(redis, search, read_hit)
@@ -301,10 +311,11 @@ async def knn_search_skills(
 
 async def knn_many_skills(
     redis: AsyncRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     skill_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[list[SkillHit]]:
@@ -317,8 +328,9 @@ async def knn_many_skills(
         "embedding",
         query_embeddings,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"skill_id": skill_id},
+        conditions={"skill_id": skill_id},
         where=where,
     )
     return await _core.find_many(redis, searches, read_hit)
@@ -330,6 +342,7 @@ async def range_search_skills(
     *,
     min_score: float,
     limit: int = 100,
+    timeout_ms: int = 5000,
     skill_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[SkillHit]:
@@ -342,7 +355,8 @@ async def range_search_skills(
         query_embedding,
         min_score,
         limit,
-        {"skill_id": skill_id},
+        timeout_ms,
+        conditions={"skill_id": skill_id},
         where=where,
     )
     return await _core.find(redis, search, read_hit)

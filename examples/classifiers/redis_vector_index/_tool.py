@@ -12,7 +12,7 @@ angle.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final, TypedDict
 
 import numpy as np
@@ -23,10 +23,12 @@ from ._core import (
     AsyncRedis,
     Command,
     Field,
+    Items,
     StoreReport,
     Tag,
     TagFilter,
     Vector,
+    Vectors,
     Where,
 )
 
@@ -44,7 +46,7 @@ INDEX: Final = _core.Index(
     vectors={
         "embedding": _core.VectorField(384, "float32", "cosine", "embedding"),
     },
-    returned=("name", "meta_json"),
+    returned={"name": "name", "meta_json": "meta_json"},
     filters={"name": _core.Labels(",")},
 )
 # The spec itself, for the engine that moves documents out of legacy hashes.
@@ -142,20 +144,20 @@ def read_document(
     fields: Mapping[str, str],
     vectors: Mapping[str, Any],
 ) -> ToolDocument:
-    """The document of a key, from its values as text and its vectors."""
+    """The document of a key, from its values and its vectors."""
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
-        "name": fields.get("name") or key,
-        "embedding": vectors["embedding"],
+        "name": key,
+        "embedding": vectors.get("embedding"),
         "metadata": metadata,
     }
 
 
 def read_hit(key: str, score: float, fields: Mapping[str, str]) -> ToolHit:
-    """One result of a search, from the values that it returned as text."""
+    """One result of a search, from the values that it returned."""
     metadata = _core.parse_metadata(fields.get("meta_json"))
     return {
-        "name": fields.get("name") or key,
+        "name": key,
         "score": score,
         "metadata": metadata,
     }
@@ -196,7 +198,7 @@ async def store_tool_embedding_hash(
 
 async def store_many_tools(
     redis: AsyncRedis,
-    items: Iterable[ToolItem] | AsyncIterable[ToolItem],
+    items: Items[ToolItem],
     *,
     batch_size: int = 500,
 ) -> StoreReport:
@@ -239,6 +241,7 @@ async def knn_search_tools(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     name: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[ToolHit]:
@@ -249,6 +252,7 @@ async def knn_search_tools(
         query_embedding: Real numbers, shape (384,), compared as float32.
         knn_k: How many to find, at least 1.
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
+        timeout_ms: How long the server may take in milliseconds, at least 1.
         name: Only documents with this label in name, or with one of these.
         where: A condition on `ToolFields` that documents must meet as well.
 
@@ -264,8 +268,9 @@ async def knn_search_tools(
         "embedding",
         query_embedding,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"name": name},
+        conditions={"name": name},
         where=where,
     )
     return await _core.find(redis, search, read_hit)
@@ -273,10 +278,11 @@ async def knn_search_tools(
 
 async def knn_many_tools(
     redis: AsyncRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     name: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[list[ToolHit]]:
@@ -289,8 +295,9 @@ async def knn_many_tools(
         "embedding",
         query_embeddings,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"name": name},
+        conditions={"name": name},
         where=where,
     )
     return await _core.find_many(redis, searches, read_hit)
@@ -302,6 +309,7 @@ async def range_search_tools(
     *,
     min_score: float,
     limit: int = 100,
+    timeout_ms: int = 5000,
     name: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[ToolHit]:
@@ -314,7 +322,8 @@ async def range_search_tools(
         query_embedding,
         min_score,
         limit,
-        {"name": name},
+        timeout_ms,
+        conditions={"name": name},
         where=where,
     )
     return await _core.find(redis, search, read_hit)

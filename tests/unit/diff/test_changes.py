@@ -67,6 +67,19 @@ def found(old: IndexSpec, new: IndexSpec) -> list[str]:
         ({"title": {"weight": 2}}, ["rebuild skill.title weight"]),
         ({"title": {"sortable": True}}, ["rebuild skill.title sortable"]),
         ({"title": {"index": False}}, ["rebuild skill.title index"]),
+        ({"title": {"attribute": "the.title", "path": "title"}}, ["rebuild skill.title attribute"]),
+        (
+            {"title": {"attribute": "the.title"}},
+            ["rebuild skill.title attribute", "rewrite skill.title path"],
+        ),
+        (
+            {"rename_fields": {"title": "heading"}, "heading": {"attribute": "title"}},
+            ["nothing skill.heading name"],
+        ),
+        (
+            {"rename_fields": {"title": "heading"}, "heading": {"attribute": "the.title", "path": "title"}},
+            ["rebuild skill.title field", "in_place skill.heading field"],
+        ),
         ({"drop_fields": ["title"]}, ["rebuild skill.title field"]),
         ({"index": {"stopwords": []}}, ["rebuild skill index.stopwords"]),
         ({"index": {"filter": "@year > 2"}}, ["rebuild skill index.filter"]),

@@ -413,10 +413,20 @@ class TestOrderDecides:
         assert (
             "knn_search_skills and range_search_skills search title now, and searched body" in found.message
         )
-        assert "store_skill takes title as its first vector" in found.message
+        assert "store_skill takes title as its primary vector" in found.message
         assert "no error tells" in found.message
         assert found.place == "specs/skill.yaml:8"
         none(codes(base, base), "search-moved")
+
+    def test_another_vector_that_is_primary(self, side):
+        def specs(primary: str) -> str:
+            both = self.HEAD + self.BODY + self.TITLE
+            return both.replace(f"{primary}: {{type: vector,", f"{primary}: {{type: vector, primary: true,")
+
+        found = only(codes(side(skill=specs("body")), side(skill=specs("title"))), "search-moved")
+        assert "search title now, and searched body" in found.message
+        base = side(skill=self.HEAD + self.BODY + self.TITLE)
+        none(codes(base, side(skill=specs("body"))), "search-moved")
 
     def test_a_vector_that_comes_or_goes_before_the_others(self, side):
         one, two = side(skill=self.HEAD + self.BODY), side(skill=self.HEAD + self.SMALL + self.BODY)

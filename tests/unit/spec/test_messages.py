@@ -64,12 +64,12 @@ def test_the_base_has_no_findings(tmp_path: Path, base: str):
         (
             "    m: 16",
             "    ef_runtme: 16",
-            "unknown-key 19:5: unknown key `ef_runtme` in the hnsw vector field `embedding` (expected one of attribute, path, datatype, m, ef_construction, ef_runtime, epsilon, initial_cap, index_missing, renamed_from); did you mean `ef_runtime`?",
+            "unknown-key 19:5: unknown key `ef_runtme` in the hnsw vector field `embedding` (expected one of attribute, path, datatype, primary, m, ef_construction, ef_runtime, epsilon, initial_cap, index_missing, renamed_from); did you mean `ef_runtime`?",
         ),
         (
             "algorithm: hnsw",
             "algorithm: flat",
-            "unknown-key 19:5: unknown key `m` in the flat vector field `embedding` (expected one of attribute, path, datatype, block_size, initial_cap, index_missing, renamed_from); it belongs to hnsw",
+            "unknown-key 19:5: unknown key `m` in the flat vector field `embedding` (expected one of attribute, path, datatype, primary, block_size, initial_cap, index_missing, renamed_from); it belongs to hnsw",
         ),
         (
             "{type: numeric}",
@@ -84,7 +84,7 @@ def test_the_base_has_no_findings(tmp_path: Path, base: str):
         (
             "  on_error: empty",
             "  fields: empty",
-            "unknown-key 21:3: unknown key `fields` in `helpers` (expected one of on_error, generate, constant, plural, to_blob, store, store_many, get, delete, delete_many, knn, knn_many, range, scan, iterate, count, list, walk, delete_where, migrate_legacy); it belongs to the spec itself, not below it",
+            "unknown-key 21:3: unknown key `fields` in `helpers` (expected one of on_error, timeout_ms, generate, constant, plural, to_blob, store, store_many, get, delete, delete_many, knn, knn_many, range, scan, iterate, count, list, walk, delete_where, migrate_legacy); it belongs to the spec itself, not below it",
         ),
         (
             "    m: 16",
@@ -508,7 +508,7 @@ def test_one_change_gives_one_finding(tmp_path: Path, old: str, new: str, expect
         (
             "    m: 16",
             "    path: $.chunks[*].embedding",
-            "not-stored 20:11: the first vector field `embedding` cannot be written: its path is not its own and plain (expected a path such as $.embedding); move another vector first",
+            "not-stored 20:11: the primary vector field `embedding` cannot be written: its path is not its own and plain (expected a path such as $.embedding); say `primary: true` of another vector",
         ),
         (
             "{type: text}",
@@ -547,7 +547,10 @@ def test_what_a_json_spec_may_say(tmp_path: Path, old: str, new: str):
         ("  title:", "  id:"),
         ("  title: {type: text}", "  type: {type: text, from: argument}"),
         ("    m: 16", "    m: 0x10"),
-        ("    m: 16", "    <<: &shared {m: 16}\n  second: {type: vector, dims: 3, <<: *shared}"),
+        (
+            "    m: 16",
+            "    primary: true\n    <<: &shared {m: 16}\n  second: {type: vector, dims: 3, <<: *shared}",
+        ),
     ],
 )
 def test_what_a_spec_may_say(tmp_path: Path, old: str, new: str):

@@ -54,7 +54,7 @@ def test_defaults_of_fields_are_those_of_the_model(kind: str):
 
 @pytest.mark.parametrize("algorithm", ALGORITHM_CLASSES)
 def test_defaults_of_vectors_are_those_of_the_model(algorithm: str):
-    common = {"datatype", "metric", "index_missing"}
+    common = {"datatype", "metric", "index_missing", "primary"}
     own = set(model_defaults(ALGORITHM_CLASSES[algorithm]))
     name = f"vector_{algorithm}"
     assert_same(name, ALGORITHM_CLASSES[algorithm], set(properties(name)) - own)
@@ -97,9 +97,10 @@ def test_bounds_are_those_of_the_defaults():
 
 def test_helpers_are_those_that_are_generated():
     helpers = properties("helpers")
-    assert helpers.keys() == {*GENERATED, "on_error", "plural", "generate", "constant"}
+    assert helpers.keys() == {*GENERATED, "on_error", "plural", "generate", "constant", "timeout_ms"}
     assert tuple(helpers["generate"]["items"]["enum"]) == GENERATED
     assert helpers["on_error"]["default"] == DEFAULT_ON_ERROR
+    assert helpers["timeout_ms"]["default"] == defaults.TIMEOUT_MS
     assert helpers["store"]["properties"]["metadata"]["default"] == DEFAULT_METADATA
     assert helpers["knn"]["properties"]["query"]["default"] == DEFAULT_QUERY
 

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy.typing as npt
-
 from .. import _core
-from .._core import BlockingRedis, Field, StoreReport, TagFilter, Vector, Where
+from .._core import BlockingRedis, Field, StoreReport, TagFilter, Vector, Vectors, Where
 from .._dangerous_cmd import (
     INDEX,
     DangerousCmdDocument,
@@ -85,6 +83,7 @@ def knn_search_dangerous_cmds(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[DangerousCmdHit]:
@@ -93,8 +92,9 @@ def knn_search_dangerous_cmds(
         "embedding",
         query_embedding,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"category_id": category_id},
+        conditions={"category_id": category_id},
         where=where,
     )
     return _core.find_blocking(redis, search, read_hit)
@@ -102,10 +102,11 @@ def knn_search_dangerous_cmds(
 
 def knn_many_dangerous_cmds(
     redis: BlockingRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[list[DangerousCmdHit]]:
@@ -114,8 +115,9 @@ def knn_many_dangerous_cmds(
         "embedding",
         query_embeddings,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"category_id": category_id},
+        conditions={"category_id": category_id},
         where=where,
     )
     return _core.find_many_blocking(redis, searches, read_hit)
@@ -127,6 +129,7 @@ def range_search_dangerous_cmds(
     *,
     min_score: float,
     limit: int = 100,
+    timeout_ms: int = 5000,
     category_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[DangerousCmdHit]:
@@ -136,7 +139,8 @@ def range_search_dangerous_cmds(
         query_embedding,
         min_score,
         limit,
-        {"category_id": category_id},
+        timeout_ms,
+        conditions={"category_id": category_id},
         where=where,
     )
     return _core.find_blocking(redis, search, read_hit)

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy.typing as npt
-
 from .. import _core
-from .._core import BlockingRedis, Field, StoreReport, TagFilter, Vector, Where
+from .._core import BlockingRedis, Field, StoreReport, TagFilter, Vector, Vectors, Where
 from .._skill import (
     INDEX,
     SPEC,
@@ -73,6 +71,7 @@ def knn_search_skills(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     skill_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[SkillHit]:
@@ -81,8 +80,9 @@ def knn_search_skills(
         "embedding",
         query_embedding,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"skill_id": skill_id},
+        conditions={"skill_id": skill_id},
         where=where,
     )
     return _core.find_blocking(redis, search, read_hit)
@@ -90,10 +90,11 @@ def knn_search_skills(
 
 def knn_many_skills(
     redis: BlockingRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     skill_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[list[SkillHit]]:
@@ -102,8 +103,9 @@ def knn_many_skills(
         "embedding",
         query_embeddings,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"skill_id": skill_id},
+        conditions={"skill_id": skill_id},
         where=where,
     )
     return _core.find_many_blocking(redis, searches, read_hit)
@@ -115,6 +117,7 @@ def range_search_skills(
     *,
     min_score: float,
     limit: int = 100,
+    timeout_ms: int = 5000,
     skill_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[SkillHit]:
@@ -124,7 +127,8 @@ def range_search_skills(
         query_embedding,
         min_score,
         limit,
-        {"skill_id": skill_id},
+        timeout_ms,
+        conditions={"skill_id": skill_id},
         where=where,
     )
     return _core.find_blocking(redis, search, read_hit)

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy.typing as npt
-
 from .. import _core
-from .._core import BlockingRedis, Field, StoreReport, TagFilter, Vector, Where
+from .._core import BlockingRedis, Field, StoreReport, TagFilter, Vector, Vectors, Where
 from .._tool import (
     INDEX,
     SPEC,
@@ -77,6 +75,7 @@ def knn_search_tools(
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     name: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[ToolHit]:
@@ -85,8 +84,9 @@ def knn_search_tools(
         "embedding",
         query_embedding,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"name": name},
+        conditions={"name": name},
         where=where,
     )
     return _core.find_blocking(redis, search, read_hit)
@@ -94,10 +94,11 @@ def knn_search_tools(
 
 def knn_many_tools(
     redis: BlockingRedis,
-    query_embeddings: Sequence[Vector] | npt.NDArray[Any],
+    query_embeddings: Vectors,
     *,
     knn_k: int,
     ef_runtime: int = 200,
+    timeout_ms: int = 5000,
     name: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[list[ToolHit]]:
@@ -106,8 +107,9 @@ def knn_many_tools(
         "embedding",
         query_embeddings,
         knn_k,
+        timeout_ms,
         ef_runtime,
-        {"name": name},
+        conditions={"name": name},
         where=where,
     )
     return _core.find_many_blocking(redis, searches, read_hit)
@@ -119,6 +121,7 @@ def range_search_tools(
     *,
     min_score: float,
     limit: int = 100,
+    timeout_ms: int = 5000,
     name: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[ToolHit]:
@@ -128,7 +131,8 @@ def range_search_tools(
         query_embedding,
         min_score,
         limit,
-        {"name": name},
+        timeout_ms,
+        conditions={"name": name},
         where=where,
     )
     return _core.find_blocking(redis, search, read_hit)
