@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 _SHARED_TYPES: Final = ("SearchTimeout", "SearchWarning", "StoreFailure", "StoreReport", "Vector", "Where")
 # What the modules of specs may take from it, beside the type of the client.
 _TYPES: Final = (
-    *("Command", "Field", "Geo", "GeoShape", "Items", "Numeric", "NumericFilter", "StoreReport", "Tag"),
-    *("TagFilter", "Text", "Vector", "Vectors", "Where"),
+    *("Command", "Field", "Geo", "GeoShape", "Items", "Numeric", "NumericFilter", "StoreReport"),
+    *("Tag", "TagFilter", "Text", "Vector", "Vectors", "Where"),
 )
 _COUNT: Final = "redisearch_index_doc_count"
 _DO_NOT_EDIT: Final = "# Do not edit: change the spec and run `vecmigrate generate`."

@@ -105,8 +105,8 @@ def knn_arguments(vector: VectorView, view: SpecView, query: str) -> list[str]:
 
 def range_arguments(vector: VectorView, view: SpecView) -> list[str]:
     """The arguments of `Index.range`."""
-    own = ["min_score", "limit", "timeout_ms"]
-    return [quote(vector.name), view.query, *own, *_conditions(view), "where=where"]
+    own = ["min_score", "limit", "timeout_ms", *_conditions(view), "where=where"]
+    return [quote(vector.name), view.query, *own]
 
 
 def _conditions(view: SpecView) -> list[str]:

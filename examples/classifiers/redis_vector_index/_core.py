@@ -2233,11 +2233,10 @@ class Index:
         """
         check_many("queries", queries)
         rest = (knn_k, timeout_ms, ef_runtime)
-
-        def search(one: Vector) -> Search:
-            return self.knn(field, one, *rest, conditions=conditions, where=where)
-
-        return [search(one) for one in queries]
+        return [
+            self.knn(field, one, *rest, conditions=conditions, where=where)
+            for one in queries
+        ]
 
     def range(
         self,
@@ -2751,8 +2750,8 @@ def redisearch_index_doc_count_blocking(redis: BlockingRedis, index_name: str) -
 WALK_BATCH: Final = 500
 
 
-# No time limit, since RESP2 does not tell an answer that was cut short from a whole one.
-UNLIMITED: Final = ("TIMEOUT", 0, "DIALECT", 2)
+# An answer that was cut short could not be told from a whole one under RESP2, and a count is never short.
+NO_TIME_LIMIT: Final = ("TIMEOUT", 0, "DIALECT", 2)
 
 
 def condition_words(where: Where | None) -> Command:
@@ -2766,8 +2765,8 @@ def condition_words(where: Where | None) -> Command:
 def count_command(index: Index, where: Where | None) -> Command:
     """FT.SEARCH that counts the documents that meet a condition."""
     query, *params = condition_words(where)
-    words = ("FT.SEARCH", index.name, query, *params, "LIMIT", 0, 0, *UNLIMITED)
-    return as_bytes(words)
+    words = ("FT.SEARCH", index.name, query, *params, "LIMIT", 0, 0)
+    return as_bytes((*words, *NO_TIME_LIMIT))
 
 
 def list_command(
@@ -2796,37 +2795,36 @@ def list_command(
             )
         order = ("SORTBY", sort_by.attribute, "DESC" if descending else "ASC")
     words = ("FT.SEARCH", index.name, query, *params, "NOCONTENT", *order)
-    return as_bytes((*words, "LIMIT", start, limit, *UNLIMITED))
+    return as_bytes((*words, "LIMIT", start, limit, *NO_TIME_LIMIT))
 
 
 def walk_command(index: Index, where: Where | None) -> Command:
     """FT.AGGREGATE with a cursor over the ids of all documents that meet a condition."""
     query, *params = condition_words(where)
     words = ("FT.AGGREGATE", index.name, query, *params, "LOAD", 1, "@__key")
-    words = (*words, "WITHCURSOR", "COUNT", WALK_BATCH, *UNLIMITED)
-    return as_bytes(words)
+    words = (*words, "WITHCURSOR", "COUNT", WALK_BATCH)
+    return as_bytes((*words, *NO_TIME_LIMIT))
 
 
-def check_whole(reply: Any) -> None:
-    """Raise SearchWarning where the server warns that a reply is not the whole answer."""
-    if isinstance(reply, Mapping):
-        text = "; ".join(warnings_of(reply))
-        if text:
-            raise search_warning(text)
+def check_whole(reply: Mapping[Any, Any]) -> None:
+    """Raise SearchWarning where the server says that its answer is not whole."""
+    text = "; ".join(dict.fromkeys(warnings_of(reply)))
+    if text:
+        raise search_warning(text)
 
 
 def total_of(reply: Any) -> int:
     """How many documents a reply of FT.SEARCH says that there are."""
-    check_whole(reply)
     if isinstance(reply, Mapping):
+        check_whole(reply)
         return int(value_of(reply, "total_results") or 0)
     return int(reply[0])
 
 
 def ids_of(reply: Any) -> list[Any]:
     """The ids in a reply of FT.SEARCH without content."""
-    check_whole(reply)
     if isinstance(reply, Mapping):
+        check_whole(reply)
         return [value_of(result, "id") for result in value_of(reply, "results") or ()]
     return list(reply[1:])
 
@@ -2834,8 +2832,8 @@ def ids_of(reply: Any) -> list[Any]:
 def walked(reply: Any) -> tuple[list[Any], int]:
     """The ids in a reply of a cursor, and the cursor; 0 where it is at its end."""
     found, cursor = reply
-    check_whole(found)
     if isinstance(found, Mapping):
+        check_whole(found)
         results = value_of(found, "results") or ()
         rows = [value_of(result, "extra_attributes") for result in results]
         ids = [value_of(row, "__key") for row in rows if row]
@@ -2875,7 +2873,9 @@ def note_lost(index: Index, error: Exception) -> None:
 async def count(redis: AsyncRedis, index: Index, where: Where | None) -> int:
     """How many documents meet a condition."""
     try:
-        return total_of(await redis.execute_command(*count_command(index, where)))
+        return total_of(
+            await redis.execute_command(*count_command(index, where), **AS_BYTES)
+        )
     except RedisError as error:
         note_lost(index, error)
         return 0
@@ -2884,7 +2884,7 @@ async def count(redis: AsyncRedis, index: Index, where: Where | None) -> int:
 def count_blocking(redis: BlockingRedis, index: Index, where: Where | None) -> int:
     """The blocking twin of `count`."""
     try:
-        return total_of(redis.execute_command(*count_command(index, where)))
+        return total_of(redis.execute_command(*count_command(index, where), **AS_BYTES))
     except RedisError as error:
         note_lost(index, error)
         return 0
@@ -2898,10 +2898,9 @@ async def get_each(
 ) -> list[T]:
     """The documents with these ids, in one round trip."""
     keys = keys_of(index, ids)
-    options = {} if index.storage == "json" else {NEVER_DECODE: True}
     pipeline = redis.pipeline(transaction=False)
     for key in keys:
-        pipeline.execute_command(*index.get_command(key), **options)
+        pipeline.execute_command(*index.get_command(key), **AS_BYTES)
     return documents_of(index, keys, await pipeline.execute(), read)
 
 
@@ -2913,10 +2912,9 @@ def get_each_blocking(
 ) -> list[T]:
     """The blocking twin of `get_each`."""
     keys = keys_of(index, ids)
-    options = {} if index.storage == "json" else {NEVER_DECODE: True}
     pipeline = redis.pipeline(transaction=False)
     for key in keys:
-        pipeline.execute_command(*index.get_command(key), **options)
+        pipeline.execute_command(*index.get_command(key), **AS_BYTES)
     return documents_of(index, keys, pipeline.execute(), read)
 
 
@@ -2941,7 +2939,7 @@ async def list_documents(
         limit=limit,
     )
     try:
-        ids = ids_of(await redis.execute_command(*command))
+        ids = ids_of(await redis.execute_command(*command, **AS_BYTES))
         return await get_each(redis, index, ids, read)
     except RedisError as error:
         note_lost(index, error)
@@ -2969,7 +2967,7 @@ def list_documents_blocking(
         limit=limit,
     )
     try:
-        ids = ids_of(redis.execute_command(*command))
+        ids = ids_of(redis.execute_command(*command, **AS_BYTES))
         return get_each_blocking(redis, index, ids, read)
     except RedisError as error:
         note_lost(index, error)
@@ -2984,17 +2982,21 @@ async def walk_ids(
     """The ids that a cursor gives, in batches. A cursor that the server lost is an error, not the end."""
     cursor = 0
     try:
-        reply = await redis.execute_command(*command)
+        reply = await redis.execute_command(*command, **AS_BYTES)
         while True:
             ids, cursor = walked(reply)
             yield ids
             if not cursor:
                 return
-            reply = await redis.execute_command("FT.CURSOR", "READ", index.name, cursor)
+            reply = await redis.execute_command(
+                "FT.CURSOR", "READ", index.name, cursor, **AS_BYTES
+            )
     finally:
         if cursor:
             with contextlib.suppress(RedisError):
-                await redis.execute_command("FT.CURSOR", "DEL", index.name, cursor)
+                await redis.execute_command(
+                    "FT.CURSOR", "DEL", index.name, cursor, **AS_BYTES
+                )
 
 
 def walk_ids_blocking(
@@ -3005,17 +3007,21 @@ def walk_ids_blocking(
     """The blocking twin of `walk_ids`."""
     cursor = 0
     try:
-        reply = redis.execute_command(*command)
+        reply = redis.execute_command(*command, **AS_BYTES)
         while True:
             ids, cursor = walked(reply)
             yield ids
             if not cursor:
                 return
-            reply = redis.execute_command("FT.CURSOR", "READ", index.name, cursor)
+            reply = redis.execute_command(
+                "FT.CURSOR", "READ", index.name, cursor, **AS_BYTES
+            )
     finally:
         if cursor:
             with contextlib.suppress(RedisError):
-                redis.execute_command("FT.CURSOR", "DEL", index.name, cursor)
+                redis.execute_command(
+                    "FT.CURSOR", "DEL", index.name, cursor, **AS_BYTES
+                )
 
 
 async def walk(
