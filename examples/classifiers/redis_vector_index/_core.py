@@ -2233,10 +2233,7 @@ class Index:
         """
         check_many("queries", queries)
         rest = (knn_k, timeout_ms, ef_runtime)
-        return [
-            self.knn(field, one, *rest, conditions=conditions, where=where)
-            for one in queries
-        ]
+        return [self.knn(field, one, *rest, conditions=conditions, where=where) for one in queries]
 
     def range(
         self,
@@ -2873,9 +2870,7 @@ def note_lost(index: Index, error: Exception) -> None:
 async def count(redis: AsyncRedis, index: Index, where: Where | None) -> int:
     """How many documents meet a condition."""
     try:
-        return total_of(
-            await redis.execute_command(*count_command(index, where), **AS_BYTES)
-        )
+        return total_of(await redis.execute_command(*count_command(index, where), **AS_BYTES))
     except RedisError as error:
         note_lost(index, error)
         return 0
@@ -2988,15 +2983,11 @@ async def walk_ids(
             yield ids
             if not cursor:
                 return
-            reply = await redis.execute_command(
-                "FT.CURSOR", "READ", index.name, cursor, **AS_BYTES
-            )
+            reply = await redis.execute_command("FT.CURSOR", "READ", index.name, cursor, **AS_BYTES)
     finally:
         if cursor:
             with contextlib.suppress(RedisError):
-                await redis.execute_command(
-                    "FT.CURSOR", "DEL", index.name, cursor, **AS_BYTES
-                )
+                await redis.execute_command("FT.CURSOR", "DEL", index.name, cursor, **AS_BYTES)
 
 
 def walk_ids_blocking(
@@ -3013,15 +3004,11 @@ def walk_ids_blocking(
             yield ids
             if not cursor:
                 return
-            reply = redis.execute_command(
-                "FT.CURSOR", "READ", index.name, cursor, **AS_BYTES
-            )
+            reply = redis.execute_command("FT.CURSOR", "READ", index.name, cursor, **AS_BYTES)
     finally:
         if cursor:
             with contextlib.suppress(RedisError):
-                redis.execute_command(
-                    "FT.CURSOR", "DEL", index.name, cursor, **AS_BYTES
-                )
+                redis.execute_command("FT.CURSOR", "DEL", index.name, cursor, **AS_BYTES)
 
 
 async def walk(
