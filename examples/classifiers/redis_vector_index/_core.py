@@ -822,16 +822,12 @@ def encode_point(field: str, value: Any, default: str | None = None) -> bytes | 
         return None
     text = value.decode(errors="replace") if isinstance(value, bytes) else value
     parts = str.split(text, ",") if isinstance(text, str) else text
-    if not isinstance(parts, list | tuple) or len(parts) != 2:
+    is_pair = isinstance(parts, list | tuple) and len(parts) == 2
+    if not is_pair or any(part is None for part in parts):
         raise ValueError(
             f"field {field!r}: the value is no point (expected longitude,latitude)",
         )
-    longitude = encode_number(field, parts[0])
-    latitude = encode_number(field, parts[1])
-    if longitude is None or latitude is None:
-        raise ValueError(
-            f"field {field!r}: the value is no point (expected longitude,latitude)",
-        )
+    longitude, latitude = (encode_number(field, part) or b"" for part in parts)
     if abs(float(longitude)) > LONGITUDE_MAX or abs(float(latitude)) > LATITUDE_MAX:
         raise ValueError(
             f"field {field!r}: the point {as_str(longitude)},{as_str(latitude)} is out of range (expected"
@@ -2033,6 +2029,7 @@ class Index:
         prefixes: What ids of documents begin with; helpers write under the first.
         storage: What documents are: `hash` or `json`.
         on_error: Whether searches `raise` errors of Redis, or log them and are `empty`.
+        timeout_ms: How long the server may take for a search that does not say so itself.
         values: Field → where a document holds it; without vectors, in any order.
         vectors: Vector field → how it is stored.
         returned: What searches return of a document: field → its path, or its attribute where RETURN would
@@ -2048,6 +2045,7 @@ class Index:
     prefixes: tuple[str, ...]
     storage: Literal["hash", "json"] = "hash"
     on_error: Literal["raise", "empty"] = "raise"
+    timeout_ms: int
     values: Mapping[str, Path] = field(default_factory=dict)
     vectors: Mapping[str, VectorField]
     returned: Mapping[str, str] = field(default_factory=dict)
@@ -2126,10 +2124,12 @@ class Index:
         query: str,
         params: Sequence[Any],
         limit: int,
-        timeout_ms: int,
+        timeout_ms: int | None,
         *,
         wanted: int | None = None,
     ) -> Search:
+        if timeout_ms is None:
+            timeout_ms = self.timeout_ms
         timeout_ms = whole_number("timeout_ms", timeout_ms, WHOLE_MAX)
         command = search_command(
             self.name,
@@ -2190,7 +2190,7 @@ class Index:
         field: str,
         query: Vector,
         knn_k: int,
-        timeout_ms: int,
+        timeout_ms: int | None,
         ef_runtime: int | None = None,
         *,
         conditions: Conditions | None = None,
@@ -2220,7 +2220,7 @@ class Index:
         field: str,
         queries: Vectors,
         knn_k: int,
-        timeout_ms: int,
+        timeout_ms: int | None,
         ef_runtime: int | None = None,
         *,
         conditions: Conditions | None = None,
@@ -2233,10 +2233,8 @@ class Index:
         """
         check_many("queries", queries)
         rest = (knn_k, timeout_ms, ef_runtime)
-        return [
-            self.knn(field, one, *rest, conditions=conditions, where=where)
-            for one in queries
-        ]
+        filters: dict[str, Any] = {"conditions": conditions, "where": where}
+        return [self.knn(field, one, *rest, **filters) for one in queries]
 
     def range(
         self,
@@ -2244,7 +2242,7 @@ class Index:
         query: Vector,
         min_score: float,
         limit: int,
-        timeout_ms: int,
+        timeout_ms: int | None,
         *,
         conditions: Conditions | None = None,
         where: Where | None = None,
@@ -2806,6 +2804,11 @@ def walk_command(index: Index, where: Where | None) -> Command:
     return as_bytes((*words, *NO_TIME_LIMIT))
 
 
+def cursor_command(index: Index, action: str, cursor: int) -> Command:
+    """FT.CURSOR READ or DEL."""
+    return ("FT.CURSOR", action, index.name, cursor)
+
+
 def check_whole(reply: Mapping[Any, Any]) -> None:
     """Raise SearchWarning where the server says that its answer is not whole."""
     text = "; ".join(dict.fromkeys(warnings_of(reply)))
@@ -2872,10 +2875,9 @@ def note_lost(index: Index, error: Exception) -> None:
 
 async def count(redis: AsyncRedis, index: Index, where: Where | None) -> int:
     """How many documents meet a condition."""
+    command = count_command(index, where)
     try:
-        return total_of(
-            await redis.execute_command(*count_command(index, where), **AS_BYTES)
-        )
+        return total_of(await redis.execute_command(*command, **AS_BYTES))
     except RedisError as error:
         note_lost(index, error)
         return 0
@@ -2883,8 +2885,9 @@ async def count(redis: AsyncRedis, index: Index, where: Where | None) -> int:
 
 def count_blocking(redis: BlockingRedis, index: Index, where: Where | None) -> int:
     """The blocking twin of `count`."""
+    command = count_command(index, where)
     try:
-        return total_of(redis.execute_command(*count_command(index, where), **AS_BYTES))
+        return total_of(redis.execute_command(*command, **AS_BYTES))
     except RedisError as error:
         note_lost(index, error)
         return 0
@@ -2988,15 +2991,13 @@ async def walk_ids(
             yield ids
             if not cursor:
                 return
-            reply = await redis.execute_command(
-                "FT.CURSOR", "READ", index.name, cursor, **AS_BYTES
-            )
+            command = cursor_command(index, "READ", cursor)
+            reply = await redis.execute_command(*command, **AS_BYTES)
     finally:
         if cursor:
+            command = cursor_command(index, "DEL", cursor)
             with contextlib.suppress(RedisError):
-                await redis.execute_command(
-                    "FT.CURSOR", "DEL", index.name, cursor, **AS_BYTES
-                )
+                await redis.execute_command(*command, **AS_BYTES)
 
 
 def walk_ids_blocking(
@@ -3013,15 +3014,13 @@ def walk_ids_blocking(
             yield ids
             if not cursor:
                 return
-            reply = redis.execute_command(
-                "FT.CURSOR", "READ", index.name, cursor, **AS_BYTES
-            )
+            command = cursor_command(index, "READ", cursor)
+            reply = redis.execute_command(*command, **AS_BYTES)
     finally:
         if cursor:
+            command = cursor_command(index, "DEL", cursor)
             with contextlib.suppress(RedisError):
-                redis.execute_command(
-                    "FT.CURSOR", "DEL", index.name, cursor, **AS_BYTES
-                )
+                redis.execute_command(*command, **AS_BYTES)
 
 
 async def walk(
