@@ -20,7 +20,7 @@ from vecmigrate.spec.model import (
 )
 from vecmigrate.spec.paths import json_keys
 
-_FIRST_KEY: Final = re.compile(r"^\$\.([A-Za-z_][A-Za-z0-9_]*)")
+_FIRST_KEY: Final = re.compile(r"^\$\.([A-Za-z_][A-Za-z0-9_-]*)")
 # Names in quotes inside a JSON path, which may hold any character.
 _QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-import re
 from collections.abc import (
     Iterable,
     Mapping,
@@ -16,13 +15,10 @@ from typing import Any, Final
 
 from vecmigrate.helpers.common import Command, NumericFilter, TagFilter, as_bytes
 from vecmigrate.helpers.values import number_parameter, real_number, tag_parameter
-from vecmigrate.helpers.where import Where
+from vecmigrate.helpers.where import Where, attribute_text
 
 # The name under which queries return a distance.
 DISTANCE: Final = "__distance"
-
-# What a query reads as a part of its syntax: all of ASCII but letters, digits and the underscore.
-SYNTAX: Final = re.compile(r"([\x00-/:-@\[-^`{-\x7f])")
 
 
 def query_name(attribute: str) -> str:
@@ -30,7 +26,7 @@ def query_name(attribute: str) -> str:
 
     Letters and signs beyond ASCII stay as they are: the server takes no backslash before them.
     """
-    return SYNTAX.sub(r"\\\1", attribute)
+    return attribute_text(attribute)[1:]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1535,16 +1535,13 @@ class GeoShape(Field):
 # The name under which queries return a distance.
 DISTANCE: Final = "__distance"
 
-# What a query reads as a part of its syntax: all of ASCII but letters, digits and the underscore.
-SYNTAX: Final = re.compile(r"([\x00-/:-@\[-^`{-\x7f])")
-
 
 def query_name(attribute: str) -> str:
     r"""An attribute as queries say it behind their @: `user.name` as `user\.name`, `$.a` as `\$\.a`.
 
     Letters and signs beyond ASCII stay as they are: the server takes no backslash before them.
     """
-    return SYNTAX.sub(r"\\\1", attribute)
+    return attribute_text(attribute)[1:]
 
 
 @dataclass(frozen=True, slots=True)
