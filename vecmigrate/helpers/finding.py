@@ -165,9 +165,8 @@ def note_lost(index: Index, error: Exception) -> None:
 async def count(redis: AsyncRedis, index: Index, where: Where | None) -> int:
     """How many documents meet a condition."""
     try:
-        return total_of(
-            await redis.execute_command(*count_command(index, where), **AS_BYTES)
-        )
+        command = count_command(index, where)
+        return total_of(await redis.execute_command(*command, **AS_BYTES))
     except RedisError as error:
         note_lost(index, error)
         return 0
@@ -281,14 +280,17 @@ async def walk_ids(
             if not cursor:
                 return
             reply = await redis.execute_command(
-                "FT.CURSOR", "READ", index.name, cursor, **AS_BYTES
+                "FT.CURSOR",
+                "READ",
+                index.name,
+                cursor,
+                **AS_BYTES,
             )
     finally:
         if cursor:
             with contextlib.suppress(RedisError):
-                await redis.execute_command(
-                    "FT.CURSOR", "DEL", index.name, cursor, **AS_BYTES
-                )
+                words = ("FT.CURSOR", "DEL", index.name, cursor)
+                await redis.execute_command(*words, **AS_BYTES)
 
 
 def walk_ids_blocking(
@@ -306,14 +308,17 @@ def walk_ids_blocking(
             if not cursor:
                 return
             reply = redis.execute_command(
-                "FT.CURSOR", "READ", index.name, cursor, **AS_BYTES
+                "FT.CURSOR",
+                "READ",
+                index.name,
+                cursor,
+                **AS_BYTES,
             )
     finally:
         if cursor:
             with contextlib.suppress(RedisError):
-                redis.execute_command(
-                    "FT.CURSOR", "DEL", index.name, cursor, **AS_BYTES
-                )
+                words = ("FT.CURSOR", "DEL", index.name, cursor)
+                redis.execute_command(*words, **AS_BYTES)
 
 
 async def walk(

@@ -356,10 +356,11 @@ class Index:
         """
         check_many("queries", queries)
         rest = (knn_k, timeout_ms, ef_runtime)
-        return [
-            self.knn(field, one, *rest, conditions=conditions, where=where)
-            for one in queries
-        ]
+
+        def search(one: Vector) -> Search:
+            return self.knn(field, one, *rest, conditions=conditions, where=where)
+
+        return [search(one) for one in queries]
 
     def range(
         self,

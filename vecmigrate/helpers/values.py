@@ -9,11 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import (
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, Final
 
@@ -347,16 +343,12 @@ def encode_point(field: str, value: Any, default: str | None = None) -> bytes | 
         return None
     text = value.decode(errors="replace") if isinstance(value, bytes) else value
     parts = str.split(text, ",") if isinstance(text, str) else text
-    if not isinstance(parts, list | tuple) or len(parts) != 2:
+    is_pair = isinstance(parts, list | tuple) and len(parts) == 2
+    if not is_pair or any(part is None for part in parts):
         raise ValueError(
             f"field {field!r}: the value is no point (expected longitude,latitude)",
         )
-    longitude = encode_number(field, parts[0])
-    latitude = encode_number(field, parts[1])
-    if longitude is None or latitude is None:
-        raise ValueError(
-            f"field {field!r}: the value is no point (expected longitude,latitude)",
-        )
+    longitude, latitude = (encode_number(field, part) or b"" for part in parts)
     if abs(float(longitude)) > LONGITUDE_MAX or abs(float(latitude)) > LATITUDE_MAX:
         raise ValueError(
             f"field {field!r}: the point {as_str(longitude)},{as_str(latitude)} is out of range (expected"

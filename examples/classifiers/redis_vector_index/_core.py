@@ -822,16 +822,12 @@ def encode_point(field: str, value: Any, default: str | None = None) -> bytes | 
         return None
     text = value.decode(errors="replace") if isinstance(value, bytes) else value
     parts = str.split(text, ",") if isinstance(text, str) else text
-    if not isinstance(parts, list | tuple) or len(parts) != 2:
+    is_pair = isinstance(parts, list | tuple) and len(parts) == 2
+    if not is_pair or any(part is None for part in parts):
         raise ValueError(
             f"field {field!r}: the value is no point (expected longitude,latitude)",
         )
-    longitude = encode_number(field, parts[0])
-    latitude = encode_number(field, parts[1])
-    if longitude is None or latitude is None:
-        raise ValueError(
-            f"field {field!r}: the value is no point (expected longitude,latitude)",
-        )
+    longitude, latitude = (encode_number(field, part) or b"" for part in parts)
     if abs(float(longitude)) > LONGITUDE_MAX or abs(float(latitude)) > LATITUDE_MAX:
         raise ValueError(
             f"field {field!r}: the point {as_str(longitude)},{as_str(latitude)} is out of range (expected"
@@ -2233,7 +2229,11 @@ class Index:
         """
         check_many("queries", queries)
         rest = (knn_k, timeout_ms, ef_runtime)
-        return [self.knn(field, one, *rest, conditions=conditions, where=where) for one in queries]
+
+        def search(one: Vector) -> Search:
+            return self.knn(field, one, *rest, conditions=conditions, where=where)
+
+        return [search(one) for one in queries]
 
     def range(
         self,
@@ -2870,7 +2870,8 @@ def note_lost(index: Index, error: Exception) -> None:
 async def count(redis: AsyncRedis, index: Index, where: Where | None) -> int:
     """How many documents meet a condition."""
     try:
-        return total_of(await redis.execute_command(*count_command(index, where), **AS_BYTES))
+        command = count_command(index, where)
+        return total_of(await redis.execute_command(*command, **AS_BYTES))
     except RedisError as error:
         note_lost(index, error)
         return 0
@@ -2983,11 +2984,18 @@ async def walk_ids(
             yield ids
             if not cursor:
                 return
-            reply = await redis.execute_command("FT.CURSOR", "READ", index.name, cursor, **AS_BYTES)
+            reply = await redis.execute_command(
+                "FT.CURSOR",
+                "READ",
+                index.name,
+                cursor,
+                **AS_BYTES,
+            )
     finally:
         if cursor:
             with contextlib.suppress(RedisError):
-                await redis.execute_command("FT.CURSOR", "DEL", index.name, cursor, **AS_BYTES)
+                words = ("FT.CURSOR", "DEL", index.name, cursor)
+                await redis.execute_command(*words, **AS_BYTES)
 
 
 def walk_ids_blocking(
@@ -3004,11 +3012,18 @@ def walk_ids_blocking(
             yield ids
             if not cursor:
                 return
-            reply = redis.execute_command("FT.CURSOR", "READ", index.name, cursor, **AS_BYTES)
+            reply = redis.execute_command(
+                "FT.CURSOR",
+                "READ",
+                index.name,
+                cursor,
+                **AS_BYTES,
+            )
     finally:
         if cursor:
             with contextlib.suppress(RedisError):
-                redis.execute_command("FT.CURSOR", "DEL", index.name, cursor, **AS_BYTES)
+                words = ("FT.CURSOR", "DEL", index.name, cursor)
+                redis.execute_command(*words, **AS_BYTES)
 
 
 async def walk(
