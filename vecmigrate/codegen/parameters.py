@@ -71,7 +71,7 @@ def stored_entries(view: SpecView, field: Field) -> list[str]:
 
 def _search_parameters(view: SpecView, first: str, own: Sequence[str]) -> list[str]:
     filters = [f"{value.filter_parameter}: {value.filter_type} | None = None" for value in view.filters]
-    timeout = f"timeout_ms: int = {view.helpers.timeout_ms}"
+    timeout = "timeout_ms: int | None = None"
     return [first, "*", *own, timeout, *filters, "where: Where | None = None"]
 
 
@@ -133,6 +133,7 @@ def index_options(view: SpecView) -> list[str]:
         options.append('storage="json"')
     if view.helpers.on_error == "empty":
         options.append('on_error="empty"')
+    options.append(f"timeout_ms={view.helpers.timeout_ms}")
     if view.written_values:
         paths = {
             value.name: words_tuple(value.keys) if view.is_json else quote(value.path)

@@ -98,6 +98,11 @@ def walk_command(index: Index, where: Where | None) -> Command:
     return as_bytes((*words, *NO_TIME_LIMIT))
 
 
+def cursor_command(index: Index, action: str, cursor: int) -> Command:
+    """FT.CURSOR READ or DEL."""
+    return ("FT.CURSOR", action, index.name, cursor)
+
+
 def check_whole(reply: Mapping[Any, Any]) -> None:
     """Raise SearchWarning where the server says that its answer is not whole."""
     text = "; ".join(dict.fromkeys(warnings_of(reply)))
@@ -164,8 +169,8 @@ def note_lost(index: Index, error: Exception) -> None:
 
 async def count(redis: AsyncRedis, index: Index, where: Where | None) -> int:
     """How many documents meet a condition."""
+    command = count_command(index, where)
     try:
-        command = count_command(index, where)
         return total_of(await redis.execute_command(*command, **AS_BYTES))
     except RedisError as error:
         note_lost(index, error)
@@ -174,8 +179,9 @@ async def count(redis: AsyncRedis, index: Index, where: Where | None) -> int:
 
 def count_blocking(redis: BlockingRedis, index: Index, where: Where | None) -> int:
     """The blocking twin of `count`."""
+    command = count_command(index, where)
     try:
-        return total_of(redis.execute_command(*count_command(index, where), **AS_BYTES))
+        return total_of(redis.execute_command(*command, **AS_BYTES))
     except RedisError as error:
         note_lost(index, error)
         return 0
@@ -279,18 +285,13 @@ async def walk_ids(
             yield ids
             if not cursor:
                 return
-            reply = await redis.execute_command(
-                "FT.CURSOR",
-                "READ",
-                index.name,
-                cursor,
-                **AS_BYTES,
-            )
+            command = cursor_command(index, "READ", cursor)
+            reply = await redis.execute_command(*command, **AS_BYTES)
     finally:
         if cursor:
+            command = cursor_command(index, "DEL", cursor)
             with contextlib.suppress(RedisError):
-                words = ("FT.CURSOR", "DEL", index.name, cursor)
-                await redis.execute_command(*words, **AS_BYTES)
+                await redis.execute_command(*command, **AS_BYTES)
 
 
 def walk_ids_blocking(
@@ -307,18 +308,13 @@ def walk_ids_blocking(
             yield ids
             if not cursor:
                 return
-            reply = redis.execute_command(
-                "FT.CURSOR",
-                "READ",
-                index.name,
-                cursor,
-                **AS_BYTES,
-            )
+            command = cursor_command(index, "READ", cursor)
+            reply = redis.execute_command(*command, **AS_BYTES)
     finally:
         if cursor:
+            command = cursor_command(index, "DEL", cursor)
             with contextlib.suppress(RedisError):
-                words = ("FT.CURSOR", "DEL", index.name, cursor)
-                redis.execute_command(*words, **AS_BYTES)
+                redis.execute_command(*command, **AS_BYTES)
 
 
 async def walk(

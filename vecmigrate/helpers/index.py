@@ -156,6 +156,7 @@ class Index:
         prefixes: What ids of documents begin with; helpers write under the first.
         storage: What documents are: `hash` or `json`.
         on_error: Whether searches `raise` errors of Redis, or log them and are `empty`.
+        timeout_ms: How long the server may take for a search that does not say so itself.
         values: Field → where a document holds it; without vectors, in any order.
         vectors: Vector field → how it is stored.
         returned: What searches return of a document: field → its path, or its attribute where RETURN would
@@ -171,6 +172,7 @@ class Index:
     prefixes: tuple[str, ...]
     storage: Literal["hash", "json"] = "hash"
     on_error: Literal["raise", "empty"] = "raise"
+    timeout_ms: int
     values: Mapping[str, Path] = field(default_factory=dict)
     vectors: Mapping[str, VectorField]
     returned: Mapping[str, str] = field(default_factory=dict)
@@ -249,10 +251,12 @@ class Index:
         query: str,
         params: Sequence[Any],
         limit: int,
-        timeout_ms: int,
+        timeout_ms: int | None,
         *,
         wanted: int | None = None,
     ) -> Search:
+        if timeout_ms is None:
+            timeout_ms = self.timeout_ms
         timeout_ms = whole_number("timeout_ms", timeout_ms, WHOLE_MAX)
         command = search_command(
             self.name,
@@ -313,7 +317,7 @@ class Index:
         field: str,
         query: Vector,
         knn_k: int,
-        timeout_ms: int,
+        timeout_ms: int | None,
         ef_runtime: int | None = None,
         *,
         conditions: Conditions | None = None,
@@ -343,7 +347,7 @@ class Index:
         field: str,
         queries: Vectors,
         knn_k: int,
-        timeout_ms: int,
+        timeout_ms: int | None,
         ef_runtime: int | None = None,
         *,
         conditions: Conditions | None = None,
@@ -356,11 +360,8 @@ class Index:
         """
         check_many("queries", queries)
         rest = (knn_k, timeout_ms, ef_runtime)
-
-        def search(one: Vector) -> Search:
-            return self.knn(field, one, *rest, conditions=conditions, where=where)
-
-        return [search(one) for one in queries]
+        filters: dict[str, Any] = {"conditions": conditions, "where": where}
+        return [self.knn(field, one, *rest, **filters) for one in queries]
 
     def range(
         self,
@@ -368,7 +369,7 @@ class Index:
         query: Vector,
         min_score: float,
         limit: int,
-        timeout_ms: int,
+        timeout_ms: int | None,
         *,
         conditions: Conditions | None = None,
         where: Where | None = None,

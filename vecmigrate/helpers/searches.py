@@ -25,7 +25,7 @@ DROPPED: Final = "index was dropped before the query"
 TIMED_OUT: Final = "timeout limit was reached"
 
 
-class SearchWarning(ResponseError):  # noqa: N818 - it is what the server calls it
+class SearchWarning(ResponseError):
     """The server gave an answer and a warning: what it found is not all that there is."""
 
 

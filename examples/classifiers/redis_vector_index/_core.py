@@ -2029,6 +2029,7 @@ class Index:
         prefixes: What ids of documents begin with; helpers write under the first.
         storage: What documents are: `hash` or `json`.
         on_error: Whether searches `raise` errors of Redis, or log them and are `empty`.
+        timeout_ms: How long the server may take for a search that does not say so itself.
         values: Field → where a document holds it; without vectors, in any order.
         vectors: Vector field → how it is stored.
         returned: What searches return of a document: field → its path, or its attribute where RETURN would
@@ -2044,6 +2045,7 @@ class Index:
     prefixes: tuple[str, ...]
     storage: Literal["hash", "json"] = "hash"
     on_error: Literal["raise", "empty"] = "raise"
+    timeout_ms: int
     values: Mapping[str, Path] = field(default_factory=dict)
     vectors: Mapping[str, VectorField]
     returned: Mapping[str, str] = field(default_factory=dict)
@@ -2122,10 +2124,12 @@ class Index:
         query: str,
         params: Sequence[Any],
         limit: int,
-        timeout_ms: int,
+        timeout_ms: int | None,
         *,
         wanted: int | None = None,
     ) -> Search:
+        if timeout_ms is None:
+            timeout_ms = self.timeout_ms
         timeout_ms = whole_number("timeout_ms", timeout_ms, WHOLE_MAX)
         command = search_command(
             self.name,
@@ -2186,7 +2190,7 @@ class Index:
         field: str,
         query: Vector,
         knn_k: int,
-        timeout_ms: int,
+        timeout_ms: int | None,
         ef_runtime: int | None = None,
         *,
         conditions: Conditions | None = None,
@@ -2216,7 +2220,7 @@ class Index:
         field: str,
         queries: Vectors,
         knn_k: int,
-        timeout_ms: int,
+        timeout_ms: int | None,
         ef_runtime: int | None = None,
         *,
         conditions: Conditions | None = None,
@@ -2229,11 +2233,8 @@ class Index:
         """
         check_many("queries", queries)
         rest = (knn_k, timeout_ms, ef_runtime)
-
-        def search(one: Vector) -> Search:
-            return self.knn(field, one, *rest, conditions=conditions, where=where)
-
-        return [search(one) for one in queries]
+        filters: dict[str, Any] = {"conditions": conditions, "where": where}
+        return [self.knn(field, one, *rest, **filters) for one in queries]
 
     def range(
         self,
@@ -2241,7 +2242,7 @@ class Index:
         query: Vector,
         min_score: float,
         limit: int,
-        timeout_ms: int,
+        timeout_ms: int | None,
         *,
         conditions: Conditions | None = None,
         where: Where | None = None,
@@ -2284,7 +2285,7 @@ DROPPED: Final = "index was dropped before the query"
 TIMED_OUT: Final = "timeout limit was reached"
 
 
-class SearchWarning(ResponseError):  # noqa: N818 - it is what the server calls it
+class SearchWarning(ResponseError):
     """The server gave an answer and a warning: what it found is not all that there is."""
 
 
@@ -2803,6 +2804,11 @@ def walk_command(index: Index, where: Where | None) -> Command:
     return as_bytes((*words, *NO_TIME_LIMIT))
 
 
+def cursor_command(index: Index, action: str, cursor: int) -> Command:
+    """FT.CURSOR READ or DEL."""
+    return ("FT.CURSOR", action, index.name, cursor)
+
+
 def check_whole(reply: Mapping[Any, Any]) -> None:
     """Raise SearchWarning where the server says that its answer is not whole."""
     text = "; ".join(dict.fromkeys(warnings_of(reply)))
@@ -2869,8 +2875,8 @@ def note_lost(index: Index, error: Exception) -> None:
 
 async def count(redis: AsyncRedis, index: Index, where: Where | None) -> int:
     """How many documents meet a condition."""
+    command = count_command(index, where)
     try:
-        command = count_command(index, where)
         return total_of(await redis.execute_command(*command, **AS_BYTES))
     except RedisError as error:
         note_lost(index, error)
@@ -2879,8 +2885,9 @@ async def count(redis: AsyncRedis, index: Index, where: Where | None) -> int:
 
 def count_blocking(redis: BlockingRedis, index: Index, where: Where | None) -> int:
     """The blocking twin of `count`."""
+    command = count_command(index, where)
     try:
-        return total_of(redis.execute_command(*count_command(index, where), **AS_BYTES))
+        return total_of(redis.execute_command(*command, **AS_BYTES))
     except RedisError as error:
         note_lost(index, error)
         return 0
@@ -2984,18 +2991,13 @@ async def walk_ids(
             yield ids
             if not cursor:
                 return
-            reply = await redis.execute_command(
-                "FT.CURSOR",
-                "READ",
-                index.name,
-                cursor,
-                **AS_BYTES,
-            )
+            command = cursor_command(index, "READ", cursor)
+            reply = await redis.execute_command(*command, **AS_BYTES)
     finally:
         if cursor:
+            command = cursor_command(index, "DEL", cursor)
             with contextlib.suppress(RedisError):
-                words = ("FT.CURSOR", "DEL", index.name, cursor)
-                await redis.execute_command(*words, **AS_BYTES)
+                await redis.execute_command(*command, **AS_BYTES)
 
 
 def walk_ids_blocking(
@@ -3012,18 +3014,13 @@ def walk_ids_blocking(
             yield ids
             if not cursor:
                 return
-            reply = redis.execute_command(
-                "FT.CURSOR",
-                "READ",
-                index.name,
-                cursor,
-                **AS_BYTES,
-            )
+            command = cursor_command(index, "READ", cursor)
+            reply = redis.execute_command(*command, **AS_BYTES)
     finally:
         if cursor:
+            command = cursor_command(index, "DEL", cursor)
             with contextlib.suppress(RedisError):
-                words = ("FT.CURSOR", "DEL", index.name, cursor)
-                redis.execute_command(*words, **AS_BYTES)
+                redis.execute_command(*command, **AS_BYTES)
 
 
 async def walk(

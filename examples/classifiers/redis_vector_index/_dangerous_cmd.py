@@ -41,6 +41,7 @@ INDEX: Final = _core.Index(
     name=DANGEROUS_CMD_EMB_INDEX,
     prefixes=(DANGEROUS_CMD_EMB_PREFIX,),
     on_error="empty",
+    timeout_ms=5000,
     values={"category_id": "category_id", "meta_json": "meta_json"},
     vectors={
         "embedding": _core.VectorField(384, "float32", "cosine", "embedding"),
@@ -216,7 +217,7 @@ async def knn_search_dangerous_cmds(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[DangerousCmdHit]:
@@ -227,7 +228,7 @@ async def knn_search_dangerous_cmds(
         query_embedding: Real numbers, shape (384,), compared as float32.
         knn_k: How many to find, at least 1.
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
-        timeout_ms: How long the server may take in milliseconds, at least 1.
+        timeout_ms: How long the server may take, at least 1 ms; 5000 where it is None.
         category_id: Only documents with this label in category_id, or with one of
             these.
         where: A condition on `DangerousCmdFields` that documents must meet as well.
@@ -258,7 +259,7 @@ async def knn_many_dangerous_cmds(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[list[DangerousCmdHit]]:
@@ -285,7 +286,7 @@ async def range_search_dangerous_cmds(
     *,
     min_score: float,
     limit: int = 100,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[DangerousCmdHit]:

@@ -43,6 +43,7 @@ INDEX: Final = _core.Index(
     name=SKILL_EMB_INDEX,
     prefixes=(SKILL_EMB_PREFIX,),
     on_error="empty",
+    timeout_ms=5000,
     values={
         "skill_id": "skill_id",
         "name": "name",
@@ -274,7 +275,7 @@ async def knn_search_skills(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     skill_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[SkillHit]:
@@ -285,7 +286,7 @@ async def knn_search_skills(
         query_embedding: Real numbers, shape (384,), compared as float32.
         knn_k: How many to find, at least 1.
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
-        timeout_ms: How long the server may take in milliseconds, at least 1.
+        timeout_ms: How long the server may take, at least 1 ms; 5000 where it is None.
         skill_id: Only documents with this label in skill_id, or with one of these.
         where: A condition on `SkillFields` that documents must meet as well.
 
@@ -315,7 +316,7 @@ async def knn_many_skills(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     skill_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[list[SkillHit]]:
@@ -342,7 +343,7 @@ async def range_search_skills(
     *,
     min_score: float,
     limit: int = 100,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     skill_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[SkillHit]:

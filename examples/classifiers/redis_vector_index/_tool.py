@@ -42,6 +42,7 @@ INDEX: Final = _core.Index(
     name=TOOL_EMB_INDEX,
     prefixes=(TOOL_EMB_PREFIX,),
     on_error="empty",
+    timeout_ms=5000,
     values={"name": "name", "meta_json": "meta_json"},
     vectors={
         "embedding": _core.VectorField(384, "float32", "cosine", "embedding"),
@@ -241,7 +242,7 @@ async def knn_search_tools(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     name: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[ToolHit]:
@@ -252,7 +253,7 @@ async def knn_search_tools(
         query_embedding: Real numbers, shape (384,), compared as float32.
         knn_k: How many to find, at least 1.
         ef_runtime: Candidates to weigh: more find nearer neighbours and take longer.
-        timeout_ms: How long the server may take in milliseconds, at least 1.
+        timeout_ms: How long the server may take, at least 1 ms; 5000 where it is None.
         name: Only documents with this label in name, or with one of these.
         where: A condition on `ToolFields` that documents must meet as well.
 
@@ -282,7 +283,7 @@ async def knn_many_tools(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     name: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[list[ToolHit]]:
@@ -309,7 +310,7 @@ async def range_search_tools(
     *,
     min_score: float,
     limit: int = 100,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     name: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[ToolHit]:

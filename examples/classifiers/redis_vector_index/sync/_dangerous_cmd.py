@@ -83,7 +83,7 @@ def knn_search_dangerous_cmds(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[DangerousCmdHit]:
@@ -106,7 +106,7 @@ def knn_many_dangerous_cmds(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[list[DangerousCmdHit]]:
@@ -129,7 +129,7 @@ def range_search_dangerous_cmds(
     *,
     min_score: float,
     limit: int = 100,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     category_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[DangerousCmdHit]:

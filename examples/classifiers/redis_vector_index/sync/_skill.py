@@ -71,7 +71,7 @@ def knn_search_skills(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     skill_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[SkillHit]:
@@ -94,7 +94,7 @@ def knn_many_skills(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     skill_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[list[SkillHit]]:
@@ -117,7 +117,7 @@ def range_search_skills(
     *,
     min_score: float,
     limit: int = 100,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     skill_id: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[SkillHit]:

@@ -75,7 +75,7 @@ def knn_search_tools(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     name: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[ToolHit]:
@@ -98,7 +98,7 @@ def knn_many_tools(
     *,
     knn_k: int,
     ef_runtime: int = 200,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     name: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[list[ToolHit]]:
@@ -121,7 +121,7 @@ def range_search_tools(
     *,
     min_score: float,
     limit: int = 100,
-    timeout_ms: int = 5000,
+    timeout_ms: int | None = None,
     name: TagFilter | None = None,
     where: Where | None = None,
 ) -> list[ToolHit]:
