@@ -77,7 +77,7 @@ def test_pairs_of_numbers(wanted: Any, bounds: list[float]):
         (datetime.date(2024, 1, 1), None),
         (Decimal(1), 2),
         range(0),
-        iter((1, 2, 3)),
+        pytest.param(iter((1, 2, 3)), id="iterator"),
     ],
     ids=repr,
 )
