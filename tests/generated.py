@@ -75,9 +75,9 @@ class Helpers:
 
         return call
 
-    async def listed(self, name: str) -> list[str]:
+    async def listed(self, name: str, **arguments: Any) -> list[Any]:
         """What an iterator gives."""
-        found = getattr(self.module, name)(self.client)
+        found = getattr(self.module, name)(self.client, **arguments)
         return [key async for key in found] if hasattr(found, "__aiter__") else list(found)
 
 

@@ -28,13 +28,16 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "exec": ("EXEC",),
     "exists": ("EXISTS", KEY),
     "ft._list": ("FT._LIST",),
+    "ft.aggregate": ("FT.AGGREGATE", KEY, "*"),
     "ft.aliasadd": ("FT.ALIASADD", KEY, KEY),
     "ft.aliasdel": ("FT.ALIASDEL", KEY),
     "ft.aliasupdate": ("FT.ALIASUPDATE", KEY, KEY),
     "ft.alter": ("FT.ALTER", KEY, "SCHEMA", "ADD", "f", "TEXT"),
     "ft.create": ("FT.CREATE", KEY, "SCHEMA", "f", "TEXT"),
+    "ft.cursor": ("FT.CURSOR", "READ", KEY, "1"),
     "ft.dropindex": ("FT.DROPINDEX", KEY),
     "ft.info": ("FT.INFO", KEY),
+    "ft.profile": ("FT.PROFILE", KEY, "SEARCH", "QUERY", "*"),
     "ft.search": ("FT.SEARCH", KEY, "*"),
     "hdel": ("HDEL", KEY, _NOBODY),
     "hexists": ("HEXISTS", KEY, "f"),
@@ -60,6 +63,7 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "json.strappend": ("JSON.STRAPPEND", KEY, "$", '""'),
     "json.type": ("JSON.TYPE", KEY, "$"),
     "multi": ("MULTI",),
+    "persist": ("PERSIST", KEY),
     "pexpire": ("PEXPIRE", KEY, "1"),
     "pexpireat": ("PEXPIREAT", KEY, "1"),
     "pexpiretime": ("PEXPIRETIME", KEY),
@@ -214,11 +218,19 @@ def for_hand(namespace: str) -> list[Need]:
 
 
 def for_services(spec: IndexSpec) -> list[Need]:
-    """What the generated helpers of `spec` need: storing, deleting, searching and listing."""
-    found = [Need("scan")]
-    found += [Need(command, key) for key in _index_keys(spec)[:1] for command in ("ft.info", "ft.search")]
-    stored = ("json.get", "json.set") if spec.index.storage == "json" else ("hmget", "hset")
-    found += [Need(command, key) for key in _document_keys(spec) for command in (*stored, "del")]
+    """What the generated helpers of `spec` need: storing, deleting, searching, listing and going through all.
+
+    FT.PROFILE tells over RESP2 whether a search ran out of time; EVAL stores a document and its expiry.
+    """
+    asked = ("ft.aggregate", "ft.cursor", "ft.info", "ft.profile", "ft.search")
+    stored = ("json.get", "json.set") if spec.index.storage == "json" else ("hdel", "hmget", "hset")
+    found = [Need("scan"), Need("eval")]
+    found += [Need(command, key) for key in _index_keys(spec)[:1] for command in asked]
+    found += [
+        Need(command, key)
+        for key in _document_keys(spec)
+        for command in (*stored, "del", "persist", "pexpire")
+    ]
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 
 import numpy as np
 import pytest
@@ -47,6 +48,10 @@ async def test_every_helper(own_server, project, tmp_path, storage, flavour):
         admin.execute_command("ACL", "LOG", "RESET")
         vectors = np.eye(3, dtype=np.float32)
         await helpers.store_item("a", vectors[0], {"n": 1, "label": "x"})
+        # Fields that it had are removed, and its expiry is set and taken away.
+        await helpers.store_item("a", vectors[0], {"n": 1})
+        await helpers.store_item("a", vectors[0], {"n": 1, "label": "x"}, ttl=1_000)
+        await helpers.store_item("a", vectors[0], {"n": 1, "label": "x"}, ttl=math.inf)
         items = [
             {"item_id": f"b{n}", "embedding": vectors[n], "metadata": {"n": n, "label": "y"}}
             for n in range(3)
@@ -58,6 +63,11 @@ async def test_every_helper(own_server, project, tmp_path, storage, flavour):
         assert len(await helpers.knn_many_items(vectors, knn_k=1)) == 3
         assert await helpers.range_search_items(vectors[0], min_score=0.9)
         assert await helpers.redisearch_index_doc_count("idx:item") == 4
+        label = package.ItemFields.label
+        assert await helpers.count_items(where=label == "y") == 3
+        assert len(await helpers.list_items(where=label == "y")) == 3
+        assert len(await helpers.listed("iter_items", where=label == "y")) == 3
+        assert await helpers.delete_items_where(label == "none") == 0
         await helpers.delete_item("a")
         assert sorted(await helpers.scan_item_ids()) == ["b0", "b1", "b2"]
         assert sorted(await helpers.listed("iter_item_ids")) == ["b0", "b1", "b2"]
@@ -65,6 +75,8 @@ async def test_every_helper(own_server, project, tmp_path, storage, flavour):
         assert denied(admin) == []
         # What other client libraries do at start would hide the alias, and FT.DROPINDEX would take the index.
         blocking = redis.Redis(**options)
+        # Over RESP2 helpers ask so about a search that took as long as it may.
+        assert blocking.execute_command("FT.PROFILE", "idx:item", "SEARCH", "LIMITED", "QUERY", "*")
         for words in (
             ("FT.CREATE", "idx:item", "SCHEMA", "f", "TEXT"),
             ("FT.DROPINDEX", "idx:item"),
