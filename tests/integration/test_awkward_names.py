@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
+import keyword
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,8 +38,10 @@ def server(emptied_url: str) -> Iterator[redis.Redis]:
 
 
 def test_few_names_are_refused():
-    refused = [name for name in generated_names() if not is_accepted(mapping(0, {"second": name}))]
-    assert len(refused) < 20, refused
+    """Words of Python and what hides a type in an annotation, dunders, and the keys of results."""
+    refused = {name for name in generated_names() if not is_accepted(mapping(0, {"second": name}))}
+    others = {name for name in refused if not (keyword.iskeyword(name) or name.startswith("__"))}
+    assert {name for name in others if not hasattr(builtins, name)} <= {"metadata", "redis"}
 
 
 @pytest.mark.parametrize("words", ["mypy --strict", "ruff check --isolated", "ruff format --check --diff"])

@@ -6,10 +6,9 @@ index, which decides whether the index may go first, and why the new helpers fai
 decides whether the helpers may. What counts as failing: an error, an empty or wrong answer, a result without
 a value that is stored, and a document that the other release does not find.
 
-What generated helpers send: `KNN … EF_RUNTIME` where the algorithm is HNSW; filters on indexed tag and
-numeric fields; RETURN with the name of an indexed field, and with the path of one that is only stored. An
-index without the field answers RETURN by the stored field of that name. Callers may send queries of their
-own: an ability of the index that is taken away counts as missed.
+What generated helpers send: `KNN … EF_RUNTIME` where the algorithm is HNSW; filters and conditions on indexed
+fields, by their attribute; RETURN with the path of a field, which any index answers.
+Callers may send queries of their own: an ability of the index that is taken away counts as missed.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from vecmigrate.diff.fields import fits, is_indexed
 from vecmigrate.diff.model import Change
 from vecmigrate.spec.build import field_type
 from vecmigrate.spec.change import renamed_fields
-from vecmigrate.spec.model import Field, IndexSpec, NumericField, Storage, TagField, VectorField
+from vecmigrate.spec.model import Field, IndexSpec, JsonField, Storage, VectorField
 
 # What an index must say so that queries can ask for something, which no query can without it.
 _ABILITIES: Final[dict[str, tuple[bool, str]]] = {
@@ -159,13 +158,15 @@ def _missed(spec: IndexSpec, item: Field) -> str | None:
         return None
     if isinstance(item, VectorField):
         return "they search it"
-    found = item.path == item.attribute and spec.index.storage == "hash"
-    return _unfiltered(item) or (None if found else "results lack it")
+    others = {other.attribute for other in spec.fields if is_indexed(other) and other.name != item.name}
+    # Of a path that is also another attribute's name, RETURN would give that attribute.
+    by_name = item.path in others and spec.index.storage == "hash"
+    return _unfiltered(item) or ("results lack it" if by_name else None)
 
 
 def _unfiltered(item: Field) -> str | None:
     """Why helpers fail with an index that cannot filter by that field as they do."""
-    filters = isinstance(item, TagField | NumericField) and is_indexed(item) and not item.noindex
+    filters = not isinstance(item, VectorField | JsonField) and is_indexed(item) and not item.noindex
     return "filters by it find nothing" if filters else None
 
 

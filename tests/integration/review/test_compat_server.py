@@ -18,7 +18,7 @@ from tests.generated import a_spec, make_package
 from vecmigrate.diff.changes import diff_specs
 from vecmigrate.diff.compat import effect
 from vecmigrate.search.ddl import ft_create
-from vecmigrate.spec.model import IndexSpec, NumericField, TagField
+from vecmigrate.spec.model import GeoField, IndexSpec, NumericField, TagField, TextField
 
 TAG, TEXT, NUMERIC, GEO = {"type": "tag"}, {"type": "text"}, {"type": "numeric"}, {"type": "geo"}
 SAMPLES: dict[str, Any] = {"tag": ["red", "blue"], "text": "two words", "numeric": 5, "geo": "1,2"}
@@ -76,6 +76,10 @@ def seen(client: redis.Redis, module: ModuleType, spec: IndexSpec) -> list[Any]:
             filters.append({item.name: "blue"})
         elif item.indexed and isinstance(item, NumericField) and not item.noindex:
             filters.append({item.name: (4, 6)})
+        elif item.indexed and isinstance(item, TextField) and not item.noindex:
+            filters.append({"where": getattr(module.ItemFields, item.name).words("two")})
+        elif item.indexed and isinstance(item, GeoField) and not item.noindex:
+            filters.append({"where": getattr(module.ItemFields, item.name).within(1, 2, 1, "km")})
     searches = [spec.helpers.knn, *(f"{spec.helpers.knn}_by_{item.name}" for item in spec.vectors[1:])]
     found: list[Any] = []
     for search in searches:

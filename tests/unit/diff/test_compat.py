@@ -64,7 +64,8 @@ ONE_SIDED = [
     ("another vector that goes", spec(more={"x": {"type": "vector", "dims": 8, "path": "e"}}), spec(), "old"),
     ("a filter that goes", spec(TAG), spec({**TAG, "noindex": True, "sortable": True}), "old"),
     ("a tag that is only stored", spec(TAG), spec({**TAG, "index": False}), "old"),
-    ("from tag to text", spec(TAG), spec(TEXT), "old"),
+    ("a text that goes", spec(TEXT), spec(), "old"),
+    ("a text that is only stored", spec(TEXT), spec({**TEXT, "index": False}), "old"),
     ("INDEXMISSING that goes", spec({**TAG, "index_missing": True}), spec(TAG), "old"),
     ("INDEXEMPTY that goes", spec({**TEXT, "index_empty": True}), spec(TEXT), "old"),
     ("INDEXMISSING of a vector that goes", spec(vector={"index_missing": True}), spec(), "old"),
@@ -99,8 +100,6 @@ def test_what_one_release_cannot_share(old: IndexSpec, new: IndexSpec, who: str)
         (spec(vector={"algorithm": "flat"}), spec(vector={"algorithm": "svs_vamana"})),
         (spec(vector={"m": 16}), spec(vector={"m": 32})),
         (spec(TAG), spec({**TAG, "case_sensitive": True})),
-        (spec(TEXT), spec()),  # RETURN takes it from the document
-        (spec(TEXT), spec({**TEXT, "index": False})),
         (spec(prefix=["skill:", "more:"]), spec(prefix=["skill:"])),
         (spec(TEXT), spec(TEXT, stopwords=[])),
     ],
@@ -128,6 +127,8 @@ def test_what_both_releases_share(old: IndexSpec, new: IndexSpec):
         (spec(TAG), spec({**TAG, "separator": "|"})),
         (spec(TAG), spec(NUMERIC)),
         (spec(TEXT), spec(NUMERIC)),
+        (spec(TAG), spec(TEXT)),
+        (spec(TEXT), spec({**TEXT, "path": "level", "renamed_from": "level"}, name="grade")),
         (spec(TAG), spec({**TAG, "path": "lvl"})),
         (spec(TAG), spec({**TAG, "path": "level", "renamed_from": "level"}, name="grade")),
     ],
@@ -139,13 +140,6 @@ def test_what_no_order_serves_takes_two_releases(old: IndexSpec, new: IndexSpec)
     assert "no order works" in found.stages[0].action
     assert "two releases" in found.stages[0].action
     assert found.back
-
-
-def test_a_text_whose_helpers_do_not_filter_is_renamed_index_first():
-    old = spec(TEXT)
-    new = spec({**TEXT, "path": "level", "renamed_from": "level"}, name="grade")
-    assert fails(old, new) == "new"
-    assert "results lack it" in deploy(old, new).stages[1].action
 
 
 def test_values_of_a_new_field_over_the_same_values_may_be_added_beside_the_old():
