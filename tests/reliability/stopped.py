@@ -8,6 +8,9 @@ from tests.reliability.disturb import disturbed
 from tests.reliability.faults import EndedWrongError, MissedError, fault
 from tests.reliability.proxy import Then
 from tests.reliability.world import World, wait_until
+from vecmigrate.runtime.keys import LedgerKeys
+
+_LEASE = LedgerKeys("default").lease
 
 _NAMES = (
     "create backfill rebuild rebuild_fields alter rename drop commands several "
@@ -36,7 +39,11 @@ def taken_over(world: World) -> None:
     with disturbed(world, change.command, at, act) as run:
         first = run.process
         wait_until(lambda: first.stopped or not first.running, "the first runner is stopped")
-        if not first.running:
+        # Before it has the lease, or after it gave it back, there is nothing that another could take over.
+        if not first.running or world.client.hget(_LEASE, "pid") != str(first.pid).encode():
+            first.wake()
+            run.proxy.flow()
+            first.end()
             raise MissedError
         try:
             again(world, change, "--wait", "30")
