@@ -19,6 +19,9 @@ from tests.generated import import_package
 from vecmigrate.codegen.generate import generate_package, write_package
 from vecmigrate.search.ddl import ft_create
 
+# All of it is about the generator, which no server changes; once is enough.
+pytestmark = pytest.mark.embedded
+
 NAME = "awkward_package"
 
 
