@@ -47,15 +47,8 @@ def _import(node: ast.Import | ast.ImportFrom, aliases: list[ast.alias]) -> str:
     return line if len(line) <= 88 else call("", names, indent=0, before=head)
 
 
-def _defined(node: ast.stmt) -> list[str]:
-    """The names that a function, class or assignment at the top defines; none for everything else."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return [node.name]
-    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-        return [node.target.id]
-    if isinstance(node, ast.Assign):
-        return [target.id for target in node.targets if isinstance(target, ast.Name)]
-    return []
+def _is_all(node: ast.Assign) -> bool:
+    return [target.id for target in node.targets if isinstance(target, ast.Name)] == ["__all__"]
 
 
 def _names(*nodes: ast.AST) -> set[str]:
@@ -72,7 +65,7 @@ def _names(*nodes: ast.AST) -> set[str]:
             continue
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             names.add(node.id)
-        if isinstance(node, ast.Assign) and _defined(node) == ["__all__"]:
+        if isinstance(node, ast.Assign) and _is_all(node):
             names.update(
                 inner.value
                 for inner in ast.walk(node.value)

@@ -26,14 +26,13 @@ from vecmigrate.helpers.common import (
     Command,
     T,
     as_bytes,
-    logger,
     whole_number,
 )
 from vecmigrate.helpers.fields import Field, Numeric, Tag, Text
 from vecmigrate.helpers.index import Index, ReadDocument
 from vecmigrate.helpers.queries import Filters
 from vecmigrate.helpers.replies import value_of
-from vecmigrate.helpers.run import AS_BYTES
+from vecmigrate.helpers.run import AS_BYTES, note_failure
 from vecmigrate.helpers.searches import search_warning, warnings_of
 from vecmigrate.helpers.values import as_str
 from vecmigrate.helpers.where import Where
@@ -160,20 +159,13 @@ def documents_of(
     return found
 
 
-def note_lost(index: Index, error: Exception) -> None:
-    """Raise the error of a search, or log it where the index is told to be empty then."""
-    if index.on_error == "raise":
-        raise error
-    logger.debug("A search of %s failed", index.name, exc_info=error)
-
-
 async def count(redis: AsyncRedis, index: Index, where: Where | None) -> int:
     """How many documents meet a condition."""
     command = count_command(index, where)
     try:
         return total_of(await redis.execute_command(*command, **AS_BYTES))
     except RedisError as error:
-        note_lost(index, error)
+        note_failure(index, error)
         return 0
 
 
@@ -183,7 +175,7 @@ def count_blocking(redis: BlockingRedis, index: Index, where: Where | None) -> i
     try:
         return total_of(redis.execute_command(*command, **AS_BYTES))
     except RedisError as error:
-        note_lost(index, error)
+        note_failure(index, error)
         return 0
 
 
@@ -239,7 +231,7 @@ async def list_documents(
         ids = ids_of(await redis.execute_command(*command, **AS_BYTES))
         return await get_each(redis, index, ids, read)
     except RedisError as error:
-        note_lost(index, error)
+        note_failure(index, error)
         return []
 
 
@@ -267,7 +259,7 @@ def list_documents_blocking(
         ids = ids_of(redis.execute_command(*command, **AS_BYTES))
         return get_each_blocking(redis, index, ids, read)
     except RedisError as error:
-        note_lost(index, error)
+        note_failure(index, error)
         return []
 
 

@@ -302,18 +302,18 @@ def hits_of_each(work: Searches, read: ReadHit[T]) -> list[list[T]]:
     found: list[list[T]] = []
     for search, reply in zip(work.searches, work.replies, strict=True):
         if isinstance(reply, Exception):
-            note_failure(search, reply)
+            note_failure(search.index, reply)
             found.append([])
         else:
             found.append(search.hits(reply, read))
     return found
 
 
-def note_failure(search: Search, error: Exception) -> None:
+def note_failure(index: Index, error: Exception) -> None:
     """Raise the error of a search, or log it where the index is told to be empty then."""
-    if search.index.on_error == "raise":
+    if index.on_error == "raise":
         raise error
-    logger.debug("The search of %s failed", search.index.name, exc_info=error)
+    logger.debug("The search of %s failed", index.name, exc_info=error)
 
 
 def scan_options(index: Index) -> dict[str, Any]:

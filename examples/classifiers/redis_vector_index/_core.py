@@ -2664,18 +2664,18 @@ def hits_of_each(work: Searches, read: ReadHit[T]) -> list[list[T]]:
     found: list[list[T]] = []
     for search, reply in zip(work.searches, work.replies, strict=True):
         if isinstance(reply, Exception):
-            note_failure(search, reply)
+            note_failure(search.index, reply)
             found.append([])
         else:
             found.append(search.hits(reply, read))
     return found
 
 
-def note_failure(search: Search, error: Exception) -> None:
+def note_failure(index: Index, error: Exception) -> None:
     """Raise the error of a search, or log it where the index is told to be empty then."""
-    if search.index.on_error == "raise":
+    if index.on_error == "raise":
         raise error
-    logger.debug("The search of %s failed", search.index.name, exc_info=error)
+    logger.debug("The search of %s failed", index.name, exc_info=error)
 
 
 def scan_options(index: Index) -> dict[str, Any]:
@@ -2863,20 +2863,13 @@ def documents_of(
     return found
 
 
-def note_lost(index: Index, error: Exception) -> None:
-    """Raise the error of a search, or log it where the index is told to be empty then."""
-    if index.on_error == "raise":
-        raise error
-    logger.debug("A search of %s failed", index.name, exc_info=error)
-
-
 async def count(redis: AsyncRedis, index: Index, where: Where | None) -> int:
     """How many documents meet a condition."""
     command = count_command(index, where)
     try:
         return total_of(await redis.execute_command(*command, **AS_BYTES))
     except RedisError as error:
-        note_lost(index, error)
+        note_failure(index, error)
         return 0
 
 
@@ -2886,7 +2879,7 @@ def count_blocking(redis: BlockingRedis, index: Index, where: Where | None) -> i
     try:
         return total_of(redis.execute_command(*command, **AS_BYTES))
     except RedisError as error:
-        note_lost(index, error)
+        note_failure(index, error)
         return 0
 
 
@@ -2942,7 +2935,7 @@ async def list_documents(
         ids = ids_of(await redis.execute_command(*command, **AS_BYTES))
         return await get_each(redis, index, ids, read)
     except RedisError as error:
-        note_lost(index, error)
+        note_failure(index, error)
         return []
 
 
@@ -2970,7 +2963,7 @@ def list_documents_blocking(
         ids = ids_of(redis.execute_command(*command, **AS_BYTES))
         return get_each_blocking(redis, index, ids, read)
     except RedisError as error:
-        note_lost(index, error)
+        note_failure(index, error)
         return []
 
 
